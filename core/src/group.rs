@@ -1,0 +1,174 @@
+//! Ids of privacy groups. Text form is standard base64 with padding (44 characters).
+//!
+//! Derivations are those of the protocol specification, section 13, and of the enclave
+//! specification, 3.5, in correct RLP (Tessera's own differs from 8 members on).
+
+use alloc::{collections::BTreeSet, string::String, vec::Vec};
+use core::{fmt, str::FromStr};
+
+use alloy_primitives::{B256, keccak256};
+use alloy_rlp::Encodable;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use crate::{EnclaveKey, rlp::list_of};
+
+/// The id of a privacy group: any 32 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupId(pub B256);
+
+/// The text or bytes are no group id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidGroupId {
+    /// Not 32 bytes.
+    #[error("a privacy group id has 32 bytes, not {0}")]
+    Length(usize),
+    /// The text is not standard base64 with padding.
+    #[error("a privacy group id is written in standard base64 with padding")]
+    Base64,
+}
+
+impl GroupId {
+    /// The id of the legacy (EEA) group of these members: `privateFor` and `privateFrom`, in any
+    /// order, repeated or not.
+    pub fn legacy<'a>(members: impl IntoIterator<Item = &'a EnclaveKey>) -> Self {
+        Self::derive(members, None)
+    }
+
+    /// The id that an enclave gives to an off-chain group (`PANTHEON`) of these members. Tessera
+    /// draws a seed of 20 bytes.
+    pub fn off_chain<'a>(members: impl IntoIterator<Item = &'a EnclaveKey>, seed: &[u8]) -> Self {
+        Self::derive(members, Some(seed))
+    }
+
+    /// The id of a new flexible group: the caller's 32 random bytes as they are.
+    pub const fn random(entropy: [u8; 32]) -> Self {
+        Self(B256::new(entropy))
+    }
+
+    fn derive<'a>(members: impl IntoIterator<Item = &'a EnclaveKey>, seed: Option<&[u8]>) -> Self {
+        let mut seen = BTreeSet::new();
+        let mut distinct: Vec<&EnclaveKey> =
+            members.into_iter().filter(|key| seen.insert(key.as_slice())).collect();
+        // Stable: keys of equal hash stay in the order of the input, as in Java.
+        distinct.sort_by_key(|key| java_hash(key.as_slice()));
+        let mut items = Vec::new();
+        for key in distinct {
+            key.as_slice().encode(&mut items);
+        }
+        if let Some(seed) = seed {
+            seed.encode(&mut items);
+        }
+        Self(keccak256(list_of(&items)))
+    }
+
+    /// Reads an id of exactly 32 bytes.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self, InvalidGroupId> {
+        B256::try_from(bytes).map(Self).map_err(|_| InvalidGroupId::Length(bytes.len()))
+    }
+
+    /// The raw 32 bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+
+    /// Standard base64 with padding, 44 characters.
+    pub fn to_base64(&self) -> String {
+        STANDARD.encode(self.0)
+    }
+}
+
+impl FromStr for GroupId {
+    type Err = InvalidGroupId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bytes = STANDARD.decode(text).map_err(|_| InvalidGroupId::Base64)?;
+        Self::from_slice(&bytes)
+    }
+}
+
+impl fmt::Display for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_base64())
+    }
+}
+
+impl fmt::Debug for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GroupId({})", self.to_base64())
+    }
+}
+
+/// Java's `Arrays.hashCode(byte[])`: bytes are signed, the sum wraps, and the result is compared
+/// as a signed number.
+fn java_hash(bytes: &[u8]) -> i32 {
+    bytes.iter().fold(1i32, |hash, byte| {
+        hash.wrapping_mul(31).wrapping_add(i32::from(i8::from_ne_bytes([*byte])))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::strategies;
+
+    #[test]
+    fn the_hash_is_javas() {
+        for (bytes, want) in [
+            ([].as_slice(), 1),
+            (&[0], 31),
+            (&[255], 30),
+            (&[128], -97),
+            (&[1, 2, 3], 30_817),
+            // "Hello, World!" and 32 highest bytes, which wrap.
+            (b"Hello, World!", 993_231_284),
+            (&[127; 32], -547_325_439),
+        ] {
+            assert_eq!(java_hash(bytes), want);
+        }
+    }
+
+    #[test]
+    fn keys_of_equal_hash_stay_in_order() {
+        // 31 * 1 + 0 == 31 * 0 + 31: the last two bytes make equal hashes.
+        let key = |a: u8, b: u8| {
+            let mut key = [0; 32];
+            key[30] = a;
+            key[31] = b;
+            EnclaveKey::Nacl(key)
+        };
+        let (first, second) = (key(1, 0), key(0, 31));
+        assert_eq!(java_hash(first.as_slice()), java_hash(second.as_slice()));
+        assert_ne!(GroupId::legacy([&first, &second]), GroupId::legacy([&second, &first]));
+    }
+
+    proptest! {
+        #![proptest_config(strategies::config(64))]
+
+        #[test]
+        fn order_and_repetition_do_not_matter(
+            mut keys in vec(strategies::enclave_key(), 1..6),
+            seed in vec(any::<u8>(), 0..25),
+        ) {
+            let legacy = GroupId::legacy(&keys);
+            let off_chain = GroupId::off_chain(&keys, &seed);
+            keys.push(keys[0].clone());
+            keys.reverse();
+            prop_assert_eq!(GroupId::legacy(&keys), legacy);
+            prop_assert_eq!(GroupId::off_chain(&keys, &seed), off_chain);
+            prop_assert_ne!(legacy, off_chain);
+        }
+
+        #[test]
+        fn texts_are_read_back(id in strategies::hash(), key in strategies::enclave_key(), text in ".{0,50}") {
+            let id = GroupId(id);
+            prop_assert_eq!(id.to_base64().parse(), Ok(id));
+            prop_assert_eq!(key.to_base64().parse(), Ok(key));
+            if let Ok(id) = text.parse::<GroupId>() {
+                prop_assert_eq!(id.to_base64(), text);
+            }
+        }
+    }
+}

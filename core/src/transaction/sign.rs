@@ -1,0 +1,216 @@
+//! Signing and sender recovery on secp256k1, by `k256`. Keys are zeroised when dropped.
+
+use core::fmt;
+
+use alloy_primitives::{Address, B256, Signature, U256, keccak256};
+use k256::ecdsa::{RecoveryId, SigningKey, VerifyingKey};
+
+use super::{PrivateTransaction, SignedPrivateTransaction};
+
+/// An account's private key. Zeroised when dropped; `Debug` shows the address only.
+#[derive(Clone)]
+pub struct AccountKey(SigningKey);
+
+/// The bytes are no secp256k1 private key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a private key has 32 bytes and lies between 1 and the order of the curve")]
+pub struct InvalidAccountKey;
+
+/// The transaction cannot be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignError {
+    /// Chain id 0: its `v` cannot be decoded by anybody.
+    #[error("chain id 0 cannot be signed; leave the chain id out or use the chain's")]
+    ZeroChainId,
+    /// The signature would have needed a third recovery bit. Happens for one hash in 2^127.
+    #[error("the signature cannot be recovered; change the transaction")]
+    Unrecoverable,
+}
+
+impl SignError {
+    /// A stable word for programs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::ZeroChainId => "ZERO_CHAIN_ID",
+            Self::Unrecoverable => "UNRECOVERABLE_SIGNATURE",
+        }
+    }
+}
+
+/// r and s belong to no public key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the signature belongs to no account")]
+pub struct SignatureError;
+
+impl AccountKey {
+    /// Reads 32 big-endian bytes. The caller zeroises its own copy.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self, InvalidAccountKey> {
+        // `k256` would pad a key of 24 bytes or more with zeros.
+        if bytes.len() != 32 {
+            return Err(InvalidAccountKey);
+        }
+        SigningKey::from_slice(bytes).map(Self).map_err(|_| InvalidAccountKey)
+    }
+
+    /// The account.
+    pub fn address(&self) -> Address {
+        address_of(self.0.verifying_key())
+    }
+
+    /// Signs a 32-byte hash with RFC 6979 and a low s.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError::Unrecoverable`], which nobody has seen yet.
+    pub fn sign_hash(&self, hash: &B256) -> Result<Signature, SignError> {
+        let (signature, recovery) = self
+            .0
+            .sign_prehash_recoverable(hash.as_slice())
+            .map_err(|_| SignError::Unrecoverable)?;
+        if recovery.is_x_reduced() {
+            return Err(SignError::Unrecoverable);
+        }
+        Ok(Signature::from_bytes_and_parity(&signature.to_bytes(), recovery.is_y_odd()))
+    }
+}
+
+impl fmt::Debug for AccountKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccountKey({})", self.address())
+    }
+}
+
+pub(super) fn sign(
+    transaction: PrivateTransaction,
+    key: &AccountKey,
+) -> Result<SignedPrivateTransaction, SignError> {
+    if transaction.chain_id == Some(0) {
+        return Err(SignError::ZeroChainId);
+    }
+    let signature_hash = transaction.signature_hash();
+    let signature = key.sign_hash(&signature_hash)?;
+    Ok(SignedPrivateTransaction { transaction, signature, signature_hash })
+}
+
+pub(super) fn recover_signer(signed: &SignedPrivateTransaction) -> Result<Address, SignatureError> {
+    let (bytes, y_odd) = recoverable_signature(&signed.signature);
+    let signature = k256::ecdsa::Signature::from_slice(&bytes).map_err(|_| SignatureError)?;
+    VerifyingKey::recover_from_prehash(
+        signed.signature_hash.as_slice(),
+        &signature,
+        RecoveryId::new(y_odd, false),
+    )
+    .map(|key| address_of(&key))
+    .map_err(|_| SignatureError)
+}
+
+pub(super) fn recoverable_signature(signature: &Signature) -> ([u8; 64], bool) {
+    let low = signature.normalized_s();
+    let mut bytes = [0; 64];
+    let (r, s) = bytes.split_at_mut(32);
+    r.copy_from_slice(&low.r().to_be_bytes::<{ U256::BYTES }>());
+    s.copy_from_slice(&low.s().to_be_bytes::<{ U256::BYTES }>());
+    (bytes, low.v())
+}
+
+fn address_of(key: &VerifyingKey) -> Address {
+    let point = key.to_encoded_point(false);
+    // The first byte says "uncompressed" and is not hashed.
+    let hash = keccak256(point.as_bytes().get(1..).unwrap_or_default());
+    Address::from_word(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use alloy_primitives::{Bytes, hex, uint};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::strategies;
+
+    const ORDER: U256 =
+        uint!(0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141_U256);
+
+    fn key() -> AccountKey {
+        // Published test key of the vectors.
+        AccountKey::from_slice(&hex!(
+            "8f2a55949038a9610f50fb23b5883af3b4ecb3c3bb792cbcefbd1542c692be63"
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn debug_output_shows_no_key() {
+        assert_eq!(
+            format!("{:?}", key()),
+            "AccountKey(0xFE3B557E8Fb62b89F4916B721be55cEb828dBd73)"
+        );
+    }
+
+    #[test]
+    fn keys_lie_in_the_range_of_the_curve() {
+        assert_eq!(AccountKey::from_slice(&[0; 32]).unwrap_err(), InvalidAccountKey);
+        assert_eq!(AccountKey::from_slice(&[1; 31]).unwrap_err(), InvalidAccountKey);
+        assert_eq!(AccountKey::from_slice(&[0xff; 32]).unwrap_err(), InvalidAccountKey);
+    }
+
+    #[test]
+    fn a_point_that_is_not_on_the_curve_is_nobodys() {
+        let transaction = PrivateTransaction {
+            nonce: 0,
+            gas_price: U256::ZERO,
+            gas_limit: 0,
+            to: alloy_primitives::TxKind::Create,
+            value: U256::ZERO,
+            input: Bytes::new(),
+            chain_id: None,
+            private_from: crate::EnclaveKey::Nacl([0; 32]),
+            recipients: crate::Recipients::Members(alloc::vec![]),
+            restriction: crate::Restriction::Restricted,
+        };
+        // x = 5 is on no point of secp256k1.
+        let signed = transaction.into_signed(Signature::new(U256::from(5), U256::ONE, false));
+        assert_eq!(signed.recover_signer(), Err(SignatureError));
+        // Out of range: cannot be decoded, but can be built.
+        for (r, s) in [(U256::ZERO, U256::ONE), (U256::ONE, ORDER), (U256::MAX, U256::MAX)] {
+            let signature = Signature::new(r, s, true);
+            let signed = signed.transaction.clone().into_signed(signature);
+            assert_eq!(signed.recover_signer(), Err(SignatureError));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(strategies::config(24))]
+
+        #[test]
+        fn the_signer_is_recovered_from_a_low_and_from_a_high_s(
+            transaction in strategies::transaction()
+        ) {
+            let signed = transaction.sign(&key()).unwrap();
+            prop_assert!(signed.signature.s() <= ORDER >> 1);
+            prop_assert_eq!(signed.recover_signer(), Ok(key().address()));
+            let high = Signature::new(
+                signed.signature.r(),
+                ORDER - signed.signature.s(),
+                !signed.signature.v(),
+            );
+            let mirrored = signed.transaction.clone().into_signed(high);
+            prop_assert_eq!(mirrored.recover_signer(), Ok(key().address()));
+            prop_assert_eq!(mirrored.recoverable_signature(), signed.recoverable_signature());
+        }
+
+        #[test]
+        fn recovery_never_panics(signed in strategies::signed()) {
+            let _ = signed.recover_signer();
+        }
+
+        #[test]
+        fn chain_id_zero_is_not_signed(mut transaction in strategies::transaction()) {
+            transaction.chain_id = Some(0);
+            prop_assert_eq!(transaction.sign(&key()), Err(SignError::ZeroChainId));
+        }
+    }
+}
