@@ -1,0 +1,287 @@
+//! Which address holds which enclave key, and what is known of each peer.
+//!
+//! Pure bookkeeping with limits; proving a claim and talking is [`super::network`]'s work. Unlike
+//! Tessera's list, configured peers are never forgotten (enclave specification, 2.7).
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use coterie_core::{EnclaveKey, NetworkDefinition};
+use parking_lot::RwLock;
+use url::Url;
+
+/// Keys that one address may hold.
+pub(super) const KEYS_PER_PEER_MAX: usize = 64;
+/// How often a peer that nobody configured may fail in a row before it is forgotten.
+const FAILURES_MAX: u32 = 20;
+/// Longest address.
+const URL_BYTES_MAX: usize = 2048;
+/// First wait after a failure; doubles up to the interval.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+
+/// What was learned by meeting a peer.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// A node of ours, with its network definition.
+    Coterie(Arc<NetworkDefinition>),
+    /// Something that speaks only Tessera's protocol.
+    Tessera,
+}
+
+/// Who holds a key.
+#[derive(Clone, Debug)]
+pub(super) struct Holder {
+    pub(super) url: String,
+    pub(super) kind: Kind,
+    /// When the claim was proved.
+    pub(super) proved: Instant,
+}
+
+/// Which address holds which key.
+pub(super) struct Directory {
+    own_url: String,
+    interval: Duration,
+    peers_max: usize,
+    inner: RwLock<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    nodes: BTreeMap<String, Node>,
+    keys: HashMap<[u8; 32], Holder>,
+}
+
+struct Node {
+    configured: bool,
+    failures: u32,
+    next: Instant,
+}
+
+impl Directory {
+    pub(super) fn new(
+        own_url: String,
+        configured: &[String],
+        interval: Duration,
+        peers_max: usize,
+    ) -> Self {
+        let now = Instant::now();
+        let nodes = configured
+            .iter()
+            .filter(|url| **url != own_url)
+            .map(|url| (url.clone(), Node { configured: true, failures: 0, next: now }))
+            .collect();
+        Self {
+            own_url,
+            interval,
+            peers_max,
+            inner: RwLock::new(Inner { nodes, keys: HashMap::new() }),
+        }
+    }
+
+    pub(super) fn own_url(&self) -> &str {
+        &self.own_url
+    }
+
+    pub(super) fn is_configured(&self, url: &str) -> bool {
+        self.inner.read().nodes.get(url).is_some_and(|node| node.configured)
+    }
+
+    /// Adds an address to those that are contacted, when there is room; it is contacted at once.
+    pub(super) fn learn(&self, url: &str) {
+        let mut inner = self.inner.write();
+        if url == self.own_url || inner.nodes.contains_key(url) {
+            return;
+        }
+        let learned = inner.nodes.values().filter(|node| !node.configured).count();
+        if learned < self.peers_max {
+            inner.nodes.insert(
+                url.to_owned(),
+                Node { configured: false, failures: 0, next: Instant::now() },
+            );
+        }
+    }
+
+    /// Records that `url` proved to hold `key`. The latest proof counts: a key can move.
+    pub(super) fn believe(&self, key: [u8; 32], url: &str, kind: Kind) {
+        let mut inner = self.inner.write();
+        let known = inner.keys.contains_key(&key);
+        let of_node = inner.keys.values().filter(|holder| holder.url == url).count();
+        if known
+            || (of_node < KEYS_PER_PEER_MAX
+                && inner.keys.len() < self.peers_max.saturating_mul(KEYS_PER_PEER_MAX))
+        {
+            inner.keys.insert(key, Holder { url: url.to_owned(), kind, proved: Instant::now() });
+        }
+    }
+
+    /// Who holds `key`.
+    pub(super) fn holder(&self, key: &[u8; 32]) -> Option<Holder> {
+        self.inner.read().keys.get(key).cloned()
+    }
+
+    /// All keys with their addresses.
+    pub(super) fn keys(&self) -> Vec<([u8; 32], String)> {
+        let inner = self.inner.read();
+        let mut keys: Vec<_> =
+            inner.keys.iter().map(|(key, holder)| (*key, holder.url.clone())).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// All addresses, without our own.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        self.inner.read().nodes.keys().cloned().collect()
+    }
+
+    /// Addresses that are to be contacted now; each is given out once until it is reported on.
+    pub(super) fn take_due(&self) -> Vec<String> {
+        let now = Instant::now();
+        let mut inner = self.inner.write();
+        let due = inner.nodes.iter_mut().filter(|(_, node)| node.next <= now);
+        due.map(|(url, node)| {
+            node.next = now + self.interval;
+            url.clone()
+        })
+        .collect()
+    }
+
+    /// When the next address is due, from now.
+    pub(super) fn next_due(&self) -> Duration {
+        let now = Instant::now();
+        let next = self.inner.read().nodes.values().map(|node| node.next).min();
+        next.map_or(self.interval, |next| next.saturating_duration_since(now).min(self.interval))
+    }
+
+    /// A contact worked.
+    pub(super) fn reached(&self, url: &str) {
+        if let Some(node) = self.inner.write().nodes.get_mut(url) {
+            node.failures = 0;
+            node.next = Instant::now() + self.interval;
+        }
+    }
+
+    /// The peer called us: if it was not reached before, it is tried at once.
+    pub(super) fn heard_from(&self, url: &str) {
+        if let Some(node) = self.inner.write().nodes.get_mut(url)
+            && node.failures > 0
+        {
+            node.next = Instant::now();
+        }
+    }
+
+    /// A contact failed: it is tried again soon, then less often; one that nobody configured is
+    /// forgotten in the end.
+    pub(super) fn failed(&self, url: &str) {
+        let mut inner = self.inner.write();
+        let Some(node) = inner.nodes.get_mut(url) else { return };
+        node.failures = node.failures.saturating_add(1);
+        let wait = RETRY_FIRST
+            .saturating_mul(1 << node.failures.min(16).saturating_sub(1))
+            .min(self.interval);
+        node.next = Instant::now() + wait;
+        if !node.configured && node.failures > FAILURES_MAX {
+            inner.nodes.remove(url);
+            inner.keys.retain(|_, holder| holder.url != url);
+        }
+    }
+}
+
+/// An address as peers compare it: a path is added when there is none, nothing else is changed.
+/// `None` when it is not one that can be called.
+pub(super) fn normalised(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok().filter(|_| text.len() <= URL_BYTES_MAX)?;
+    let callable = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if !callable {
+        return None;
+    }
+    let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
+    Some(if after_scheme.contains('/') { text.to_owned() } else { format!("{text}/") })
+}
+
+/// One of our keys, for log lines and errors.
+pub(super) const fn named(key: &[u8; 32]) -> EnclaveKey {
+    EnclaveKey::Nacl(*key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, want: Option<&str>) {
+        assert_eq!(normalised(text).as_deref(), want);
+    }
+
+    #[test]
+    fn addresses_are_compared_as_text_with_a_path() {
+        check("http://h:9000", Some("http://h:9000/"));
+        check("http://h:9000/", Some("http://h:9000/"));
+        check("http://H:80/a", Some("http://H:80/a"));
+        check("https://127.0.0.1:9000", Some("https://127.0.0.1:9000/"));
+        for text in [
+            "",
+            "h:9000",
+            "ftp://h/",
+            "file:///etc/passwd",
+            "http://u:p@h/",
+            "http://h/?q",
+            "http://h/#f",
+            "unix:/x",
+        ] {
+            check(text, None);
+        }
+    }
+
+    fn directory(peers_max: usize) -> Directory {
+        Directory::new(
+            "http://me/".into(),
+            &["http://a/".into(), "http://me/".into()],
+            Duration::from_secs(5),
+            peers_max,
+        )
+    }
+
+    #[test]
+    fn configured_peers_are_never_forgotten_and_others_are() {
+        let directory = directory(10);
+        directory.learn("http://b/");
+        directory.believe([1; 32], "http://a/", Kind::Tessera);
+        directory.believe([2; 32], "http://b/", Kind::Tessera);
+        for _ in 0..=FAILURES_MAX {
+            directory.failed("http://a/");
+            directory.failed("http://b/");
+        }
+        assert_eq!(directory.addresses(), ["http://a/"]);
+        assert!(directory.holder(&[1; 32]).is_some() && directory.holder(&[2; 32]).is_none());
+    }
+
+    #[test]
+    fn learned_addresses_are_limited() {
+        let directory = directory(2);
+        for host in ["b", "c", "d", "me"] {
+            directory.learn(&format!("http://{host}/"));
+        }
+        assert_eq!(directory.addresses(), ["http://a/", "http://b/", "http://c/"]);
+        assert_eq!(directory.take_due().len(), 3);
+        assert!(directory.take_due().is_empty());
+        directory.failed("http://a/");
+        assert!(directory.next_due() <= RETRY_FIRST);
+    }
+
+    #[test]
+    fn one_address_holds_a_limited_number_of_keys() {
+        let directory = directory(10);
+        for id in 0..200u8 {
+            directory.believe([id; 32], "http://a/", Kind::Tessera);
+        }
+        assert_eq!(directory.keys().len(), KEYS_PER_PEER_MAX);
+    }
+}

@@ -1,0 +1,346 @@
+//! Hostile and foreign peers at the peer port.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    extract::State,
+    http::StatusCode,
+    routing::{get, post},
+};
+use coterie_core::{EnclaveKey, definition::Rules};
+
+use super::{acquainted, distribution, key_of, options, start, until};
+use crate::enclave::{
+    DistributeError, EmbeddedEnclave, Enclave as _, EnclaveTimeouts,
+    client::{Answer, PeerClient},
+    codec::{Envelope, PartyInfo, Tail},
+    crypto::{KeyRing, random, seal_payload},
+    keys::KeyPair,
+    messages::seal_request,
+    open::open_envelope,
+};
+
+fn url(enclave: &EmbeddedEnclave) -> String {
+    format!("http://{}/", enclave.local_addr().unwrap())
+}
+
+async fn post_to(enclave: &EmbeddedEnclave, path: &str, body: Vec<u8>) -> Answer {
+    let client = PeerClient::new(&EnclaveTimeouts::default()).unwrap();
+    client.post(&url(enclave), path, body.into(), 1 << 20).await.unwrap()
+}
+
+async fn challenge(enclave: &EmbeddedEnclave) -> [u8; 40] {
+    let client = PeerClient::new(&EnclaveTimeouts::default()).unwrap();
+    let answer = client.fetch(&url(enclave), "/coterie/v1/challenge", 1000).await.unwrap();
+    answer.body.as_ref().try_into().unwrap()
+}
+
+async fn get_text(enclave: &EmbeddedEnclave, path: &str) -> String {
+    let client = PeerClient::new(&EnclaveTimeouts::default()).unwrap();
+    let answer = client.fetch(&url(enclave), path, 1 << 20).await.unwrap();
+    String::from_utf8(answer.body.to_vec()).unwrap()
+}
+
+async fn serve(router: Router) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+fn claim(address: SocketAddr, keys: &[EnclaveKey]) -> Vec<u8> {
+    let url = format!("http://{address}/");
+    let recipients = keys.iter().map(|key| (*key.as_nacl().unwrap(), url.clone())).collect();
+    PartyInfo { url: url.clone(), recipients, parties: vec![url] }.encode()
+}
+
+#[tokio::test]
+async fn a_peer_port_tells_who_it_is() {
+    let a = start(&[]).await;
+    assert_eq!(get_text(&a, "/upcheck").await, "I'm up!");
+    assert_eq!(get_text(&a, "/version/api").await, r#"["1.0","3.0"]"#);
+    let info: serde_json::Value = serde_json::from_str(&get_text(&a, "/partyinfo").await).unwrap();
+    assert_eq!(
+        (info["url"].as_str(), info["keys"][0]["key"].as_str()),
+        (Some(url(&a).as_str()), Some(key_of(&a).to_base64().as_str()))
+    );
+}
+
+#[tokio::test]
+async fn garbage_is_refused_without_harm() {
+    let a = start(&[]).await;
+    let (stranger, from) = (KeyPair::generate().unwrap(), key_of(&a));
+    let for_other = EmbeddedEnclave::start(options(vec![stranger.clone()], &[])).await.unwrap();
+    let key =
+        for_other.distribute(distribution(&stranger.enclave_key(), &[], "text")).await.unwrap();
+    let envelope = for_other.vault_envelope(key);
+    for (path, body, status) in [
+        ("/push", Vec::new(), 400),
+        ("/push", vec![0xff; 500], 400),
+        ("/push", envelope.encode(), 404),
+        ("/push", vec![0; 2 * 1024 * 1024], 413),
+        ("/partyinfo", vec![0xff; 100], 400),
+        ("/partyinfo", PartyInfo::default().encode(), 500),
+        ("/partyinfo", vec![0; 300 * 1024], 413),
+        ("/partyinfo/validate", vec![1; 100], 400),
+        ("/partyinfo/validate", envelope.encode(), 400),
+        ("/coterie/v1/message", vec![1; 300], 404),
+        ("/coterie/v1/message", vec![9; 300], 400),
+        ("/coterie/v1/message", vec![1; 5 * 1024 * 1024], 413),
+        ("/pushPrivacyGroup", vec![1; 10], 400),
+        ("/resend", b"{}".to_vec(), 400),
+        (
+            "/resend",
+            format!(r#"{{"type":"ALL","publicKey":"{}"}}"#, stranger.enclave_key()).into_bytes(),
+            404,
+        ),
+        (
+            "/resend",
+            format!(r#"{{"type":"INDIVIDUAL","publicKey":"{from}","key":"AA=="}}"#).into_bytes(),
+            404,
+        ),
+        ("/nothing", Vec::new(), 404),
+    ] {
+        let size = body.len();
+        assert_eq!(post_to(&a, path, body).await.status.as_u16(), status, "{path}, {size} bytes");
+    }
+    a.distribute(distribution(&from, &[], "still working")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_counts_once_and_only_for_its_receiver() {
+    let (a, b) = (start(&[]).await, start(&[]).await);
+    let pair = KeyPair::generate().unwrap();
+    let from = *pair.public();
+    let ring = KeyRing::new(vec![pair]);
+    let to = *key_of(&a).as_nacl().unwrap();
+    let fresh = challenge(&a).await;
+    let (request, _) = seal_request(&ring, (&from, &to), &fresh, "definition", b"").unwrap();
+    assert_eq!(
+        post_to(&b, "/coterie/v1/message", request.clone()).await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(post_to(&a, "/coterie/v1/message", request.clone()).await.status, StatusCode::OK);
+    assert_eq!(post_to(&a, "/coterie/v1/message", request).await.status, StatusCode::CONFLICT);
+    let (again, _) = seal_request(&ring, (&from, &to), &fresh, "definition", b"").unwrap();
+    assert_eq!(post_to(&a, "/coterie/v1/message", again).await.status, StatusCode::CONFLICT);
+    let foreign = challenge(&b).await;
+    let (wrong, _) = seal_request(&ring, (&from, &to), &foreign, "definition", b"").unwrap();
+    assert_eq!(post_to(&a, "/coterie/v1/message", wrong).await.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn a_key_that_a_peer_does_not_hold_is_not_believed() {
+    let (a, b) = (start(&[]).await, start(&[]).await);
+    let (victim, liar) = (KeyPair::generate().unwrap().enclave_key(), b.local_addr().unwrap());
+    assert_eq!(
+        post_to(&a, "/partyinfo", claim(liar, std::slice::from_ref(&victim))).await.status.as_u16(),
+        500
+    );
+    assert_eq!(a.known_keys(), []);
+    // Together with a key that it does hold: only that one counts.
+    let own = key_of(&b);
+    assert_eq!(
+        post_to(&a, "/partyinfo", claim(liar, &[victim, own.clone()])).await.status.as_u16(),
+        200
+    );
+    assert_eq!(a.known_keys(), [own]);
+}
+
+/// Passes on what our own messages and Tessera's validation ask to the node at `State`.
+async fn relay() -> (Arc<EmbeddedEnclave>, SocketAddr) {
+    let victim = start(&[]).await;
+    let pass = |State((victim, path)): State<(Arc<EmbeddedEnclave>, &'static str)>,
+                body: bytes::Bytes| async move {
+        let answer = post_to(&victim, path, body.to_vec()).await;
+        (answer.status, answer.body.to_vec())
+    };
+    let router = Router::new()
+        .route(
+            "/coterie/v1/challenge",
+            get(async |State(victim): State<Arc<EmbeddedEnclave>>| {
+                challenge(&victim).await.to_vec()
+            }),
+        )
+        .with_state(Arc::clone(&victim))
+        .route(
+            "/coterie/v1/message",
+            post(pass).with_state((Arc::clone(&victim), "/coterie/v1/message")),
+        );
+    (Arc::clone(&victim), serve(router).await)
+}
+
+#[tokio::test]
+async fn a_proof_that_is_passed_on_is_not_believed() {
+    let a = start(&[]).await;
+    let (victim, liar) = relay().await;
+    assert_eq!(
+        post_to(&a, "/partyinfo", claim(liar, &[key_of(&victim)])).await.status.as_u16(),
+        500
+    );
+    assert_eq!(a.known_keys(), []);
+    let honest = claim(victim.local_addr().unwrap(), &[key_of(&victim)]);
+    assert_eq!(post_to(&a, "/partyinfo", honest).await.status.as_u16(), 200);
+    assert_eq!(a.known_keys(), [key_of(&victim)]);
+}
+
+/// A node that speaks only Tessera's protocol: validates, and takes payloads it can open.
+async fn tessera(pair: KeyPair) -> SocketAddr {
+    let ring = Arc::new(KeyRing::new(vec![pair]));
+    let open = |ring: &KeyRing, body: &[u8]| {
+        Envelope::decode(body).ok().and_then(|envelope| open_envelope(ring, &envelope))
+    };
+    let router = Router::new()
+        .route(
+            "/partyinfo/validate",
+            post(async move |State(ring): State<Arc<KeyRing>>, body: bytes::Bytes| {
+                match open(&ring, &body) {
+                    Some(opened) => (StatusCode::OK, opened.plain.to_vec()),
+                    None => (StatusCode::BAD_REQUEST, Vec::new()),
+                }
+            }),
+        )
+        .route(
+            "/push",
+            post(async move |State(ring): State<Arc<KeyRing>>, body: bytes::Bytes| {
+                match open(&ring, &body) {
+                    Some(_) => StatusCode::CREATED,
+                    None => StatusCode::INTERNAL_SERVER_ERROR,
+                }
+            }),
+        )
+        .with_state(ring);
+    serve(router).await
+}
+
+#[tokio::test]
+async fn a_tessera_takes_part_under_besu_rules_only() {
+    let pair = KeyPair::generate().unwrap();
+    let (to, address) = (pair.enclave_key(), tessera(pair).await);
+    for rules in [Rules::Besu, Rules::Coterie] {
+        let mut options = options(vec![KeyPair::generate().unwrap()], &[]);
+        options.definition.rules = rules;
+        let a = EmbeddedEnclave::start(options).await.unwrap();
+        let liar = claim(address, &[KeyPair::generate().unwrap().enclave_key()]);
+        assert_eq!(post_to(&a, "/partyinfo", liar).await.status.as_u16(), 500);
+        assert_eq!(
+            post_to(&a, "/partyinfo", claim(address, std::slice::from_ref(&to)))
+                .await
+                .status
+                .as_u16(),
+            200
+        );
+        let sent = a.distribute(distribution(&key_of(&a), &[&to], "text")).await;
+        match rules {
+            Rules::Besu => drop(sent.unwrap()),
+            Rules::Coterie => {
+                assert!(
+                    matches!(&sent, Err(DistributeError::RecipientFailed { key, reason }) if *key == to && reason.contains("Tessera")),
+                    "{sent:?}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn validation_decrypts_nothing_but_a_uuid() {
+    let a = start(&[]).await;
+    let pair = KeyPair::generate().unwrap();
+    let (from, to) = (*pair.public(), *key_of(&a).as_nacl().unwrap());
+    let ring = KeyRing::new(vec![pair]);
+    for (text, status) in
+        [("6e8bc430-9c3a-11d9-9669-0800200c9a66", 200), ("a secret of another kind", 400)]
+    {
+        let opening = crate::enclave::Opening { master_key: [1; 32], nonce: [2; 24] };
+        let box_nonce = random().unwrap();
+        let sealed = ring.seal(&from, &to, &box_nonce, &opening.master_key).unwrap();
+        let envelope = Envelope {
+            sender: from,
+            cipher_text: seal_payload(&opening, text.as_bytes()).into(),
+            nonce: opening.nonce,
+            boxes: vec![sealed.try_into().unwrap()],
+            box_nonce,
+            recipients: Some(vec![to]),
+            tail: Some(Tail::standard(None)),
+        };
+        let answer = post_to(&a, "/partyinfo/validate", envelope.encode()).await;
+        assert_eq!(answer.status.as_u16(), status);
+        assert_eq!(answer.body.as_ref() == text.as_bytes(), status == 200);
+    }
+}
+
+#[tokio::test]
+async fn payloads_are_sent_again_only_to_who_proved_the_key() {
+    let a = start(&[]).await;
+    let pair = KeyPair::generate().unwrap();
+    let b = Arc::new(
+        EmbeddedEnclave::start(options(vec![pair.clone()], &[a.local_addr().unwrap()]))
+            .await
+            .unwrap(),
+    );
+    acquainted(&[&a, &b]).await;
+    let (key_a, key_b) = (key_of(&a), key_of(&b));
+    let sent = a.distribute(distribution(&key_a, &[&key_b], "from a")).await.unwrap();
+    let own = b.distribute(distribution(&key_b, &[&key_a], "from b")).await.unwrap();
+    let private = a.distribute(distribution(&key_a, &[], "private")).await.unwrap();
+    b.stop().await;
+    drop(b);
+    // The same key starts again with nothing, elsewhere.
+    let b = Arc::new(
+        EmbeddedEnclave::start(options(vec![pair], &[a.local_addr().unwrap()])).await.unwrap(),
+    );
+    let new_url = url(&b);
+    let moved =
+        async || get_text(&a, "/partyinfo").await.contains(&format!(r#""url":"{new_url}"}}],"#));
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !get_text(&a, "/partyinfo")
+        .await
+        .contains(&format!(r#"{}","url":"{new_url}""#, key_b.to_base64()))
+        && !moved().await
+    {
+        assert!(tokio::time::Instant::now() < deadline);
+    }
+    let request = format!(
+        r#"{{"type":"INDIVIDUAL","publicKey":"{key_b}","key":"{}"}}"#,
+        coterie_core::GroupId(sent.0)
+    );
+    let answer = post_to(&a, "/resend", request.into_bytes()).await;
+    assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 0));
+    assert_eq!(b.receive(sent).await.unwrap().unwrap().text.as_ref(), b"from a");
+    let request = format!(
+        r#"{{"type":"INDIVIDUAL","publicKey":"{key_b}","key":"{}"}}"#,
+        coterie_core::GroupId(private.0)
+    );
+    assert_eq!(post_to(&a, "/resend", request.into_bytes()).await.status.as_u16(), 404);
+    let request = format!(r#"{{"type":"ALL","publicKey":"{key_b}"}}"#);
+    assert_eq!(post_to(&a, "/resend", request.into_bytes()).await.status.as_u16(), 200);
+    until("its own payload came back", || b.holds_payload(own)).await;
+    assert_eq!(b.receive(own).await.unwrap().unwrap().text.as_ref(), b"from b");
+    assert_eq!(b.recipients(own).await.unwrap(), [key_b]);
+    assert_eq!(b.receive(private).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn strangers_are_limited_and_co_members_are_not() {
+    let pair = KeyPair::generate().unwrap();
+    let sender = pair.enclave_key();
+    let mut limited = options(vec![KeyPair::generate().unwrap()], &[]);
+    limited.limits.stranger_rate_per_s = 1;
+    let a = Arc::new(EmbeddedEnclave::start(limited).await.unwrap());
+    let b = Arc::new(
+        EmbeddedEnclave::start(options(vec![pair], &[a.local_addr().unwrap()])).await.unwrap(),
+    );
+    acquainted(&[&a, &b]).await;
+    let to = key_of(&a);
+    let mut refused = 0;
+    for _ in 0..10 {
+        refused += u32::from(b.distribute(distribution(&sender, &[&to], "text")).await.is_err());
+    }
+    assert!(refused >= 5, "{refused}");
+    a.set_co_members(vec![sender.clone()]);
+    for _ in 0..10 {
+        b.distribute(distribution(&sender, &[&to], "text")).await.unwrap();
+    }
+}
