@@ -1,0 +1,675 @@
+//! The follower's effects: fetches blocks, asks the enclave, executes, commits. One at a time and
+//! in order; it alone writes private state.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use alloy_primitives::{Address, B256};
+use coterie_core::{GroupId, NetworkDefinition, PayloadKey, marker::Marker};
+use rayon::prelude::*;
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::{
+    histories::Histories,
+    install::Task,
+    join::{self, Joining, TakenOver},
+    machine::{Action, Machine},
+    prepare::Preparer,
+    run::{GroupRun, RunResult, Start},
+    seen,
+    sort::{Candidate, Earlier, Item, Readable, Sorted, sort},
+    source::source,
+};
+use crate::{
+    chain::{Block, BlockId, BlockRef, Chain, ChainError, Header, PublicRead},
+    enclave::{AcceptedHistory, Decided, Enclave, EnclaveUnavailable},
+    executor::{Executor, Fault, PublicReads},
+    service::{Following, GroupEvent, TakeOver},
+    state::{BlockCommit, Decision, EMPTY_ROOT, GroupCommit, State, StateError},
+};
+
+/// Where and how to follow.
+#[derive(Clone, Copy, Debug)]
+pub struct FollowerOptions {
+    /// The first block whose markers count.
+    pub first_block: u64,
+    /// How deep a reorg may be before the follower stops.
+    pub reorg_depth_max: u64,
+    /// How long to wait after the chain or the enclave failed.
+    pub retry: Duration,
+}
+
+impl Default for FollowerOptions {
+    fn default() -> Self {
+        Self { first_block: 0, reorg_depth_max: 256, retry: Duration::from_millis(500) }
+    }
+}
+
+/// Following cannot go on, or not now.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FollowError {
+    /// The chain did not answer: retried.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The enclave did not answer: retried.
+    #[error(transparent)]
+    Enclave(#[from] EnclaveUnavailable),
+    /// Private state failed: the operator must act.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The chain left our branch too long ago.
+    #[error(
+        "the chain reorganised more than {depth_max} blocks below block {}; check the chain's node, then delete the state directory to rebuild",
+        .followed.number
+    )]
+    ReorgTooDeep {
+        /// What was followed.
+        followed: BlockRef,
+        /// The limit.
+        depth_max: u64,
+    },
+}
+
+impl FollowError {
+    /// Whether waiting can help.
+    pub const fn is_temporary(&self) -> bool {
+        matches!(self, Self::Chain(_) | Self::Enclave(_))
+    }
+}
+
+/// Follows the chain.
+pub struct Follower {
+    pub(super) chain: Arc<dyn Chain>,
+    pub(super) enclave: Arc<dyn Enclave>,
+    pub(super) state: State,
+    pub(super) executor: Executor,
+    pub(super) definition: Arc<NetworkDefinition>,
+    pub(super) preparer: Arc<Preparer>,
+    pub(super) options: FollowerOptions,
+    pub(super) machine: Option<Machine>,
+    pub(super) histories: Histories,
+    pub(super) joining: BTreeMap<GroupId, Joining>,
+    pub(super) followed: watch::Sender<Option<BlockRef>>,
+    pub(super) head: watch::Sender<Option<BlockRef>>,
+    pub(super) joining_seen: watch::Sender<Vec<GroupId>>,
+    pub(super) events: broadcast::Sender<GroupEvent>,
+    pub(super) requests: (mpsc::Sender<TakeOver>, mpsc::Receiver<TakeOver>),
+    pub(super) taken: (mpsc::Sender<Taken>, mpsc::Receiver<Taken>),
+    /// The task that takes over each group's history.
+    pub(super) tasks: BTreeMap<GroupId, Task>,
+    /// Histories that wait to be installed, in the order in which they came.
+    pub(super) installing: VecDeque<TakenOver>,
+}
+
+/// What a task that takes over a history brings.
+pub(super) type Taken = Result<TakenOver, join::Failed>;
+
+/// What a follower is made of.
+#[derive(Clone)]
+pub struct FollowerParts {
+    /// The public chain.
+    pub chain: Arc<dyn Chain>,
+    /// The enclave.
+    pub enclave: Arc<dyn Enclave>,
+    /// Private state.
+    pub state: State,
+    /// The executor.
+    pub executor: Executor,
+    /// The network.
+    pub definition: Arc<NetworkDefinition>,
+    /// Payloads prepared on arrival.
+    pub preparer: Arc<Preparer>,
+}
+
+impl std::fmt::Debug for FollowerParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FollowerParts")
+    }
+}
+
+impl std::fmt::Debug for Follower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Follower").field("machine", &self.machine).finish_non_exhaustive()
+    }
+}
+
+impl Follower {
+    /// Assembles a follower; it does nothing until it is run.
+    pub fn new(parts: FollowerParts, options: FollowerOptions) -> Self {
+        let FollowerParts { chain, enclave, state, executor, definition, preparer } = parts;
+        Self {
+            chain,
+            enclave,
+            state,
+            executor,
+            definition,
+            preparer,
+            options,
+            machine: None,
+            histories: Histories::default(),
+            joining: BTreeMap::new(),
+            followed: watch::Sender::new(None),
+            head: watch::Sender::new(None),
+            joining_seen: watch::Sender::new(Vec::new()),
+            events: broadcast::Sender::new(1024),
+            requests: mpsc::channel(64),
+            taken: mpsc::channel(16),
+            tasks: BTreeMap::new(),
+            installing: VecDeque::new(),
+        }
+    }
+
+    /// What others may watch.
+    pub fn following(&self) -> Following {
+        Following {
+            followed: self.followed.subscribe(),
+            head: self.head.subscribe(),
+            joining: self.joining_seen.subscribe(),
+            events: self.events.clone(),
+            requests: self.requests.0.clone(),
+        }
+    }
+
+    /// Follows until something permanent fails.
+    ///
+    /// # Errors
+    ///
+    /// Only errors that waiting does not cure.
+    pub async fn run(&mut self) -> Result<(), FollowError> {
+        loop {
+            let step = async {
+                self.catch_up().await?;
+                self.wait().await
+            };
+            match step.await {
+                Ok(()) => {}
+                Err(error) if error.is_temporary() => {
+                    tracing::warn!(%error, "following is interrupted; retrying");
+                    tokio::time::sleep(self.options.retry).await;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "following stopped; reads go on");
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Waits for a new head, or for a history, and handles the latter.
+    async fn wait(&mut self) -> Result<(), FollowError> {
+        let seen = self.head.borrow().map_or(B256::ZERO, |head| head.hash);
+        let chain = Arc::clone(&self.chain);
+        tokio::select! {
+            () = chain.head_changed(seen) => Ok(()),
+            Some(request) = self.requests.1.recv() => self.on_request(request),
+            Some(taken) = self.taken.1.recv() => {
+                self.on_taken(taken);
+                Ok(())
+            }
+        }
+    }
+
+    /// Follows up to the chain's present head, and handles what has come in meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// A temporary error leaves everything as it was before the block in question.
+    pub async fn catch_up(&mut self) -> Result<(), FollowError> {
+        if self.machine.is_none() {
+            self.start().await?;
+        }
+        if let Some(head) = self.chain.block_ref(BlockId::Latest).await? {
+            self.head.send_replace(Some(head));
+            if let Some(machine) = &mut self.machine {
+                machine.on_head(head);
+            }
+        }
+        self.take_in().await?;
+        while self.step().await? {
+            self.take_in().await?;
+        }
+        Ok(())
+    }
+
+    /// Handles what has come in: requests, and histories.
+    async fn take_in(&mut self) -> Result<(), FollowError> {
+        while let Ok(request) = self.requests.1.try_recv() {
+            self.on_request(request)?;
+        }
+        while let Ok(taken) = self.taken.1.try_recv() {
+            self.on_taken(taken);
+        }
+        self.install_all().await
+    }
+
+    /// Loads what is remembered, and takes up joining where it was left.
+    async fn start(&mut self) -> Result<(), FollowError> {
+        let histories = self.enclave.histories().await?;
+        let followed = match self.state.followed()? {
+            Some(followed) => followed,
+            None => self.before_first().await?,
+        };
+        self.histories = Histories::new(histories.clone());
+        for history in &histories {
+            if let Some(until) = self.left_behind(history).await? {
+                self.histories.truncate_group(history.group, until);
+            }
+        }
+        self.joining = join::load(&self.state)?;
+        let state = &self.state;
+        let mut left = Vec::new();
+        for (group, joining) in &self.joining {
+            if state.canonical(joining.since.number)? != Some(joining.since.hash) {
+                left.push(*group);
+            }
+        }
+        // A reorg left the addition, and the node stopped before anything else was written.
+        self.joining.retain(|group, _| !left.contains(group));
+        self.followed.send_replace(Some(followed));
+        self.publish_joining();
+        self.refresh_co_members()?;
+        let groups: Vec<_> = self.joining.iter().map(|(group, it)| (*group, it.since)).collect();
+        for (group, since) in groups {
+            // Accepted, but the state was not replaced before the node stopped. An older history
+            // is not the one that is waited for.
+            let accepted = histories
+                .iter()
+                .find(|history| history.group == group && history.until.number >= since.number);
+            match accepted {
+                Some(history) => self.resume(history.clone()).await?,
+                None => self.begin_join(group),
+            }
+        }
+        // Last: after an error above, starting begins again.
+        self.machine = Some(Machine::new(followed, self.options.reorg_depth_max));
+        Ok(())
+    }
+
+    /// Whether a reorg left the branch on which the history was accepted: then up to where it
+    /// still says what counted, which is nowhere when the whole branch was left.
+    async fn left_behind(
+        &self,
+        history: &AcceptedHistory,
+    ) -> Result<Option<Option<BlockRef>>, FollowError> {
+        let places = history.entries.iter().rev().map(|entry| entry.block);
+        let mut newest = true;
+        for block in std::iter::once(history.until).chain(places) {
+            // A chain that is not there yet contradicts nothing.
+            let Some(canonical) = self.chain.block_ref(BlockId::Number(block.number)).await? else {
+                continue;
+            };
+            if canonical.hash == block.hash {
+                return Ok((!newest).then_some(Some(block)));
+            }
+            newest = false;
+        }
+        Ok((!newest).then_some(None))
+    }
+
+    /// The block before the first, whose markers do not count.
+    async fn before_first(&self) -> Result<BlockRef, FollowError> {
+        let number = self.options.first_block.saturating_sub(1);
+        let block = self.chain.block_ref(BlockId::Number(number)).await?;
+        let block = block.ok_or_else(|| ChainError::Unavailable {
+            endpoint: "chain".into(),
+            reason: format!("it has no block {number} yet, where following starts"),
+        })?;
+        self.state.rewind(block)?;
+        Ok(block)
+    }
+
+    /// Does the machine's next action; false when there is nothing to do.
+    async fn step(&mut self) -> Result<bool, FollowError> {
+        let Some(machine) = &mut self.machine else { return Ok(false) };
+        match machine.poll() {
+            Action::Wait => return Ok(false),
+            Action::Fetch(number) => {
+                let block = self.chain.block(BlockId::Number(number)).await?;
+                machine.on_block(block);
+            }
+            Action::Compare(number) => {
+                let theirs =
+                    self.chain.block_ref(BlockId::Number(number)).await?.map(|block| block.hash);
+                let followed = machine.followed();
+                let ours = match self.state.canonical(number)? {
+                    Some(ours) => ours,
+                    None if number == followed.number => followed.hash,
+                    // Below the block where following began there is nothing to go back to.
+                    None => return Err(self.too_deep(followed)),
+                };
+                machine.on_compared(theirs, ours);
+            }
+            Action::Rewind { common, orphaned } => self.rewind(common, &orphaned).await?,
+            Action::Apply(block) => {
+                let applied = self.apply(block).await;
+                if applied.is_err()
+                    && let Some(machine) = &mut self.machine
+                {
+                    machine.on_failed();
+                }
+                applied?;
+            }
+            Action::TooDeep => {
+                let followed = machine.followed();
+                return Err(FollowError::ReorgTooDeep {
+                    followed,
+                    depth_max: self.options.reorg_depth_max,
+                });
+            }
+        }
+        Ok(true)
+    }
+
+    const fn too_deep(&self, followed: BlockRef) -> FollowError {
+        FollowError::ReorgTooDeep { followed, depth_max: self.options.reorg_depth_max }
+    }
+
+    async fn rewind(&mut self, common: BlockRef, orphaned: &[BlockRef]) -> Result<(), FollowError> {
+        tracing::warn!(common = common.number, blocks = orphaned.len(), "the chain reorganised");
+        self.enclave.reorg(common, orphaned).await?;
+        self.state.rewind(common)?;
+        for history in self.enclave.histories().await? {
+            if history.until.number > common.number {
+                self.cut(history, common).await?;
+            }
+        }
+        // An addition on the branch that was left no longer adds anybody.
+        let left = |joining: &Joining| joining.since.number > common.number;
+        for (group, _) in self.joining.extract_if(.., |_, joining| left(joining)) {
+            self.tasks.remove(&group);
+        }
+        self.publish_joining();
+        self.refresh_co_members()?;
+        if let Some(machine) = &mut self.machine {
+            machine.on_rewound();
+        }
+        self.followed.send_replace(Some(common));
+        Ok(())
+    }
+
+    /// What a history says of blocks that were left no longer holds, on this branch and on rebuild.
+    async fn cut(
+        &mut self,
+        mut history: AcceptedHistory,
+        common: BlockRef,
+    ) -> Result<(), FollowError> {
+        history.until = common;
+        history.entries.retain(|entry| entry.block.number <= common.number);
+        self.enclave.accept_history(history.clone(), Vec::new(), Vec::new()).await?;
+        self.histories.insert(&history);
+        Ok(())
+    }
+
+    /// Decides, executes and commits one block.
+    async fn apply(&mut self, block: Block) -> Result<(), FollowError> {
+        let at = block_ref(&block.header);
+        let candidates = self.candidates(&block).await?;
+        let mut sorted = self.sorted(at, &candidates, &[])?;
+        // Groups that wait for their history: their markers are decided again when it is there.
+        for group in self.joining.keys() {
+            if let Some(items) = sorted.groups.remove(group) {
+                let waiting = |index: u64| items.iter().any(|item| item.index == index);
+                sorted.decisions.retain(|(_, index, _)| !waiting(*index));
+            }
+        }
+        let groups = std::mem::take(&mut sorted.groups);
+        let mut runs = Vec::with_capacity(groups.len());
+        for (group, items) in groups {
+            runs.push(self.begin(group, &block.header, items)?);
+        }
+        let results = self.finish(self.execute(runs, &block.header).await?)?;
+        for result in &results {
+            if !result.reads.is_empty() {
+                self.enclave.record_reads(result.group, at.hash, &result.reads).await?;
+            }
+        }
+        self.commit(block.header, sorted, results)?;
+        if let Some(machine) = &mut self.machine {
+            machine.on_applied(at);
+        }
+        Ok(())
+    }
+
+    /// What the enclave says of the block's markers, decoded.
+    pub(super) async fn candidates(&self, block: &Block) -> Result<Vec<Candidate>, FollowError> {
+        // Under our rules the second half of a 64-byte marker means nothing: such a marker is no
+        // marker of ours.
+        let markers: Vec<_> = block
+            .markers
+            .iter()
+            .filter_map(|marker| Some((marker, Marker::parse(&marker.input).ok()?)))
+            .filter(|(_, parsed)| parsed.add_blob.is_none())
+            .map(|(marker, parsed)| (marker, parsed.payload))
+            .collect();
+        // Also for a block without markers: the enclave's position must not leave out blocks, or a
+        // reorg that passed unnoticed would look like the same branch.
+        let keys: Vec<PayloadKey> = markers.iter().map(|(_, key)| *key).collect();
+        let decided = self.enclave.decide(block_ref(&block.header), &keys).await?;
+        let readable: Vec<Readable> = decided.into_par_iter().map(|it| self.readable(it)).collect();
+        let candidate = |((marker, key), readable): ((&_, _), _)| -> Candidate {
+            let marker: &crate::chain::MarkerTransaction = marker;
+            Candidate { index: marker.index, marker: marker.hash, from: marker.from, key, readable }
+        };
+        Ok(markers.into_iter().zip(readable).map(candidate).collect())
+    }
+
+    fn readable(&self, decided: Decided) -> Readable {
+        let (payload, late) = match decided {
+            Decided::Unreadable => return Readable::No,
+            Decided::Malformed => return Readable::Malformed,
+            Decided::InTime(payload) => (payload, false),
+            Decided::Late(payload) => (payload, true),
+        };
+        if late {
+            tracing::warn!(payload = %payload.key.0, "a payload was not here when its marker was followed");
+        }
+        let opened = self.preparer.prepare(&payload);
+        Readable::Yes { marker_signer: payload.marker_signer, late, opened }
+    }
+
+    /// What the candidates mean. `decided` are decisions that are not in private state yet.
+    pub(super) fn sorted(
+        &self,
+        block: BlockRef,
+        candidates: &[Candidate],
+        decided: &[(PayloadKey, Decision)],
+    ) -> Result<Sorted, FollowError> {
+        let earlier = EarlierMarkers { state: &self.state, block, decided };
+        Ok(sort(block, candidates, &self.histories, &earlier)?)
+    }
+
+    fn begin(
+        &self,
+        group: GroupId,
+        header: &Header,
+        items: Vec<Item>,
+    ) -> Result<GroupRun, FollowError> {
+        let record = self.state.group_at(group, header.number.saturating_sub(1))?;
+        let snapshot = match &record {
+            Some(_) => self.state.group_snapshot(group),
+            None => self.state.snapshot(EMPTY_ROOT),
+        };
+        let execution = self.executor.begin(group, snapshot.clone(), header);
+        let source = source(&self.chain, &self.enclave, group, header);
+        let start = Start { group, record, snapshot };
+        Ok(GroupRun::new(start, block_ref(header), execution, items, source))
+    }
+
+    /// Runs all groups, in parallel, fetching public state at the parent block as it is asked for.
+    pub(super) async fn execute(
+        &self,
+        mut runs: Vec<GroupRun>,
+        header: &Header,
+    ) -> Result<Vec<GroupRun>, FollowError> {
+        let local = self.enclave.keys();
+        loop {
+            let definition = &*self.definition;
+            // In a scope, so that no run is executed here: it may wait for public state, and this
+            // thread drives the runtime.
+            let faults: Vec<Option<Fault>> = rayon::scope(|_| {
+                runs.par_iter_mut().map(|run| run.advance(definition, &local).err()).collect()
+            });
+            let mut missing = false;
+            for (run, fault) in runs.iter_mut().zip(faults) {
+                match fault {
+                    None => {}
+                    Some(Fault::State(error)) => return Err(error.into()),
+                    Some(Fault::Missing(read)) => {
+                        missing = true;
+                        self.supply(run, read, header).await?;
+                    }
+                }
+            }
+            if !missing {
+                return Ok(runs);
+            }
+        }
+    }
+
+    /// Supplies a public read: from what was recorded for this block, or from the chain.
+    async fn supply(
+        &self,
+        run: &mut GroupRun,
+        read: PublicRead,
+        header: &Header,
+    ) -> Result<(), FollowError> {
+        for (recorded, value) in self.enclave.recorded_reads(run.group(), header.hash).await? {
+            if !run.has(&recorded) {
+                run.supply(recorded, value);
+            }
+        }
+        if run.has(&read) {
+            return Ok(());
+        }
+        let mut values = self.chain.read(header.parent_hash, &[read]).await?;
+        let value = values.pop().ok_or_else(|| ChainError::Unavailable {
+            endpoint: "chain".into(),
+            reason: "it answered no value to a state read".into(),
+        })?;
+        run.supply(read, value);
+        Ok(())
+    }
+
+    pub(super) fn finish(&self, runs: Vec<GroupRun>) -> Result<Vec<RunResult>, FollowError> {
+        let results: Result<Vec<_>, StateError> =
+            runs.into_par_iter().map(GroupRun::finish).collect();
+        Ok(results?)
+    }
+
+    /// Writes the block, and tells who waits for it.
+    fn commit(
+        &mut self,
+        header: Header,
+        sorted: Sorted,
+        results: Vec<RunResult>,
+    ) -> Result<(), FollowError> {
+        let at = block_ref(&header);
+        let Sorted { mut receipts, mut decisions, unread, .. } = sorted;
+        let mut meta = seen::writes(&self.state, at, &unread)?;
+        let (mut groups, mut events, mut joins) = (Vec::new(), Vec::new(), Vec::new());
+        for result in results {
+            decisions.retain(|(_, index, _)| !result.deferred.contains(index));
+            receipts.extend(result.receipts);
+            if let Some((record, snapshot)) = result.commit {
+                groups.push(GroupCommit { group: result.group, record, snapshot });
+            }
+            if let Some((before, after)) = result.facts
+                && before.members != after.members
+            {
+                events.push(GroupEvent { group: result.group, block: at, before, after });
+            }
+            if let Some(joins_group) = result.joins {
+                let joining = Joining { since: at, givers: vec![joins_group.giver] };
+                joins.push((result.group, joining));
+            }
+        }
+        if !joins.is_empty() {
+            let mut joining = self.joining.clone();
+            joining.extend(joins.iter().cloned());
+            meta.push(join::write(&joining));
+        }
+        self.state.commit(BlockCommit { header, groups, receipts, decisions, meta })?;
+        let mut joined = false;
+        for (group, joining) in joins {
+            tracing::info!(%group, block = at.number, "added to a group: taking over its history");
+            self.joining.insert(group, joining);
+            self.publish_joining();
+            self.begin_join(group);
+            joined = true;
+        }
+        if joined || !events.is_empty() {
+            self.refresh_co_members()?;
+        }
+        self.followed.send_replace(Some(at));
+        for event in events {
+            // Nobody may be listening.
+            let _ = self.events.send(event);
+        }
+        Ok(())
+    }
+
+    pub(super) fn publish_joining(&self) {
+        self.joining_seen.send_replace(self.joining.keys().copied().collect());
+    }
+
+    /// Tells the enclave whom we share groups with.
+    pub(super) fn refresh_co_members(&self) -> Result<(), FollowError> {
+        let local = self.enclave.keys();
+        let Some(followed) = self.state.followed()? else { return Ok(()) };
+        let Some(header) = self.state.header(followed.hash)? else { return Ok(()) };
+        let mut keys = Vec::new();
+        for group in self.state.groups() {
+            let snapshot = self.state.group_snapshot(group);
+            match self.executor.facts(&snapshot, &header, &PublicReads::new()) {
+                Ok(facts) if facts.members.iter().any(|key| local.contains(key)) => {
+                    keys.extend(facts.members.iter().filter(|key| !local.contains(key)).cloned());
+                }
+                // An owner's contract that reads public state: its members are learnt when they send.
+                Ok(_) | Err(Fault::Missing(_)) => {}
+                Err(Fault::State(error)) => return Err(error.into()),
+            }
+        }
+        keys.extend(self.joining.values().flat_map(|joining| joining.givers.iter().cloned()));
+        keys.sort_unstable();
+        keys.dedup();
+        self.enclave.set_co_members(keys);
+        Ok(())
+    }
+}
+
+/// Earlier markers as private state remembers them.
+struct EarlierMarkers<'a> {
+    state: &'a State,
+    block: BlockRef,
+    /// Decisions that are not written yet.
+    decided: &'a [(PayloadKey, Decision)],
+}
+
+impl Earlier for EarlierMarkers<'_> {
+    type Error = StateError;
+
+    fn earlier(&self, key: PayloadKey, signer: Address) -> Result<Option<B256>, StateError> {
+        let before = |number: u64| number < self.block.number;
+        let unwritten = self.decided.iter().find(|(decided, _)| *decided == key);
+        if let Some((_, decision)) = unwritten.filter(|(_, it)| before(it.block.number)) {
+            return Ok(Some(decision.marker));
+        }
+        if let Some(decision) = self.state.decided(key)?
+            && before(decision.block.number)
+        {
+            return Ok(Some(decision.marker));
+        }
+        Ok(seen::first(self.state, key, signer)?
+            .filter(|seen| before(seen.block.number))
+            .map(|seen| seen.marker))
+    }
+}
+
+/// Number and hash of a header.
+pub(super) const fn block_ref(header: &Header) -> BlockRef {
+    BlockRef { number: header.number, hash: header.hash }
+}
