@@ -1,0 +1,265 @@
+//! Why a use case was refused or failed.
+
+use alloy_primitives::B256;
+use coterie_core::{EnclaveKey, GroupId};
+
+use crate::{
+    chain::ChainError,
+    enclave::{AskError, DistributeError, EnclaveUnavailable},
+    state::StateError,
+};
+
+/// A private transaction was not sent. Unless said otherwise nothing left the node.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The bytes are no signed private transaction.
+    #[error("the private transaction does not decode: {reason}")]
+    Undecodable {
+        /// The decoder's words.
+        reason: String,
+    },
+    /// `v` is neither 27, 28 nor above 36.
+    #[error("the signature's v names neither a parity nor a chain id")]
+    InvalidV,
+    /// Only `restricted` transactions are sent.
+    #[error("only transactions with restriction \"restricted\" are accepted")]
+    UnsupportedRestriction,
+    /// The transaction carries `privateFor`.
+    #[error("a flexible privacy group is named by privacyGroupId, not by privateFor")]
+    MissingGroupId,
+    /// `privateFrom` is not the caller's key.
+    #[error("privateFrom {0} is not the caller's enclave key")]
+    PrivateFromMismatch(EnclaveKey),
+    /// Private transactions move no ether.
+    #[error("a private transaction cannot transfer value")]
+    ValueNotZero,
+    /// Signed for another chain.
+    #[error("signed for chain {found}, this is chain {expected}")]
+    WrongChainId {
+        /// Ours.
+        expected: u64,
+        /// The transaction's.
+        found: u64,
+    },
+    /// The signature recovers no sender.
+    #[error("the signature recovers no sender")]
+    InvalidSignature,
+    /// The private nonce is used already.
+    #[error("private nonce {found} is used, the next one is {expected}")]
+    NonceTooLow {
+        /// The sender's next private nonce.
+        expected: u64,
+        /// The transaction's.
+        found: u64,
+    },
+    /// The group does not exist here, and this does not create it.
+    #[error("privacy group {0} does not exist on this node")]
+    GroupUnknown(GroupId),
+    /// The caller is not, or no more, a member: said in the same words as an unknown group.
+    #[error("the caller is not a member of privacy group {0}")]
+    NotAMember(GroupId),
+    /// Creating a group whose id is taken.
+    #[error("privacy group {group} exists already")]
+    GroupExists {
+        /// The id.
+        group: GroupId,
+        /// Who knows it; `None` when it is this node.
+        known_to: Option<EnclaveKey>,
+    },
+    /// A listed member does not know a group that it should.
+    #[error("the node of enclave key {key} does not know privacy group {group}")]
+    GroupUnknownToMember {
+        /// The group.
+        group: GroupId,
+        /// The member.
+        key: EnclaveKey,
+    },
+    /// The group's history is being taken over.
+    #[error("this node is joining privacy group {0}: try again when it has the history")]
+    Joining(GroupId),
+    /// The calldata's member list is not canonical ABI, or a key has not the length that the
+    /// rules ask for.
+    #[error("the member list does not decode: {reason}")]
+    InvalidMembers {
+        /// What is wrong.
+        reason: String,
+    },
+    /// More members than the network allows.
+    #[error("{count} members are more than the network's limit of {limit}")]
+    TooManyMembers {
+        /// With this transaction.
+        count: usize,
+        /// The limit.
+        limit: u32,
+    },
+    /// The follower is too far behind the chain to judge by its state.
+    #[error("the node is still catching up with the chain")]
+    Behind,
+    /// A member's enclave could not be asked before sending.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The payload was not stored by every recipient; some may have it, but it has no marker.
+    #[error(transparent)]
+    Distribute(#[from] DistributeError),
+    /// Every recipient has the payload, but the chain refused the marker.
+    #[error("the marker was refused: {0}")]
+    Marker(#[from] MarkerRefused),
+    /// The chain failed otherwise.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// Our state failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Our enclave failed.
+    #[error(transparent)]
+    Enclave(#[from] EnclaveUnavailable),
+}
+
+/// Why the chain did not take a marker (protocol, 3.4).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MarkerRefused {
+    /// The private transaction's gas limit does not cover the marker's intrinsic gas.
+    #[error("the private transaction's gas limit does not cover the marker's intrinsic gas")]
+    IntrinsicGas,
+    /// Nonce used.
+    #[error("nonce too low")]
+    NonceTooLow,
+    /// Nonce not accepted yet.
+    #[error("nonce too high")]
+    NonceTooHigh,
+    /// Nonce too far ahead.
+    #[error("nonce too distant")]
+    NonceTooDistant,
+    /// The marker's signer cannot pay.
+    #[error("the marker's signer cannot pay for it")]
+    InsufficientFunds,
+    /// More gas than a block has.
+    #[error("gas limit above the block's")]
+    ExceedsBlockGasLimit,
+    /// The chain does not accept this sender.
+    #[error("the marker's signer is not authorized on the chain")]
+    SenderNotAuthorized,
+    /// Below the chain's minimum gas price.
+    #[error("gas price below the chain's minimum")]
+    GasPriceTooLow,
+    /// Below the base fee.
+    #[error("gas price below the current base fee")]
+    BelowBaseFee,
+    /// Already in the pool.
+    #[error("the marker is known already")]
+    Known,
+    /// Another transaction with this nonce pays as much.
+    #[error("replacement transaction underpriced")]
+    ReplacementUnderpriced,
+    /// The chain wants replay protection.
+    #[error("the chain asks for replay protection")]
+    ChainIdRequired,
+    /// The chain's node is still syncing.
+    #[error("the chain's node is still syncing")]
+    Syncing,
+    /// Something else, in the chain's words.
+    #[error("{message} ({code})")]
+    Other {
+        /// JSON-RPC error code.
+        code: i64,
+        /// Its message.
+        message: String,
+    },
+}
+
+/// Something could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The caller may not read this group (at this block).
+    #[error("the caller is not a member of privacy group {0}")]
+    NotAMember(GroupId),
+    /// The asked keys do not contain the caller's, or `privateFrom` is not the caller's.
+    #[error("{0} is not the caller's enclave key")]
+    NotTheCallersKey(EnclaveKey),
+    /// The group does not exist on this node.
+    #[error("privacy group {0} does not exist on this node")]
+    GroupUnknown(GroupId),
+    /// There is no such block, or it has not been followed.
+    #[error("unknown block")]
+    BlockUnknown,
+    /// The mined transaction is no marker: another recipient, or data of a wrong length.
+    #[error("transaction {0} is not a privacy marker transaction")]
+    NotAMarker(B256),
+    /// A call with value.
+    #[error("a private call cannot transfer value")]
+    ValueNotZero,
+    /// More logs or blocks than one answer may have.
+    #[error("the answer would exceed the limit of {limit} {of}")]
+    TooMuch {
+        /// The limit.
+        limit: u64,
+        /// Of what: `"logs"` or `"blocks"`.
+        of: &'static str,
+    },
+    /// The group's history is being taken over, and there is no earlier state to answer from.
+    #[error("this node is joining privacy group {0}: try again when it has the history")]
+    Joining(GroupId),
+    /// The chain failed.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// Our state failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Our enclave failed.
+    #[error(transparent)]
+    Enclave(#[from] EnclaveUnavailable),
+}
+
+/// A group's history is not taken over again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HealError {
+    /// Nothing is known of the group, so a giver must be named.
+    #[error("privacy group {0} does not exist on this node: name a member that has it")]
+    GroupUnknown(GroupId),
+    /// The follower ended.
+    #[error("this node no longer follows the chain: see its log, then start it again")]
+    NotFollowing,
+    /// Our state failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// What a client's refusal of a marker means, by its words: error numbers differ between clients
+/// and are mostly -32000 (geth, Besu, Nethermind, Erigon, anvil).
+pub(super) fn marker_refused(code: i64, message: String) -> MarkerRefused {
+    let words = message.to_ascii_lowercase();
+    let says = |any: &[&str]| any.iter().any(|it| words.contains(it));
+    if says(&["intrinsic gas"]) {
+        MarkerRefused::IntrinsicGas
+    } else if says(&["nonce too low", "nonce is too low", "oldnonce"]) {
+        MarkerRefused::NonceTooLow
+    } else if says(&["too distant", "nonce too far"]) {
+        MarkerRefused::NonceTooDistant
+    } else if says(&["nonce too high"]) {
+        MarkerRefused::NonceTooHigh
+    } else if says(&["insufficient funds", "upfront cost exceeds", "insufficient balance"]) {
+        MarkerRefused::InsufficientFunds
+    } else if says(&["exceeds block gas limit"]) {
+        MarkerRefused::ExceedsBlockGasLimit
+    } else if says(&["not authorized", "not permitted"]) {
+        MarkerRefused::SenderNotAuthorized
+    } else if says(&["replacement transaction underpriced"]) {
+        MarkerRefused::ReplacementUnderpriced
+    } else if says(&["base fee", "basefee", "max fee per gas less than"]) {
+        MarkerRefused::BelowBaseFee
+    } else if says(&["underpriced", "below configured minimum", "feetoolow"]) {
+        MarkerRefused::GasPriceTooLow
+    } else if says(&["already known", "known transaction", "alreadyknown"]) {
+        MarkerRefused::Known
+    } else if says(&["chainid is required", "replay-protected", "replay protected"]) {
+        MarkerRefused::ChainIdRequired
+    } else if says(&["sync is still in progress", "syncing"]) {
+        MarkerRefused::Syncing
+    } else {
+        MarkerRefused::Other { code, message }
+    }
+}

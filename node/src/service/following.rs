@@ -1,0 +1,47 @@
+//! What the service knows of the follower, and what it may ask of it.
+
+use std::sync::Arc;
+
+use coterie_core::{EnclaveKey, GroupId};
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::{chain::BlockRef, executor::GroupFacts};
+
+/// How far the follower is, and how to reach it.
+#[derive(Clone, Debug)]
+pub struct Following {
+    /// The last followed block, after its commit.
+    pub followed: watch::Receiver<Option<BlockRef>>,
+    /// The chain's head, as last announced.
+    pub head: watch::Receiver<Option<BlockRef>>,
+    /// Groups that wait for their history, ascending.
+    pub joining: watch::Receiver<Vec<GroupId>>,
+    /// Changes of membership, as they are followed.
+    pub events: broadcast::Sender<GroupEvent>,
+    /// Where to ask that a history be taken over.
+    pub requests: mpsc::Sender<TakeOver>,
+}
+
+/// A group's membership changed.
+#[derive(Clone, Debug)]
+pub struct GroupEvent {
+    /// The group.
+    pub group: GroupId,
+    /// In this block.
+    pub block: BlockRef,
+    /// Before it.
+    pub before: Arc<GroupFacts>,
+    /// After it.
+    pub after: Arc<GroupFacts>,
+}
+
+/// Asks the follower to take over a group's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakeOver {
+    /// The group.
+    pub group: GroupId,
+    /// Who offers it, or whom the operator names; `None`: any member.
+    pub giver: Option<EnclaveKey>,
+    /// Whether the operator asked, so that a group in good order is replaced too.
+    pub heal: bool,
+}

@@ -1,0 +1,223 @@
+//! Signs privacy marker transactions and puts them on the chain in order.
+//!
+//! One configured key, or a fresh random key for each marker where gas is free. The signer is
+//! chosen before the payload is distributed, since the payload names it (design, 2.3). Markers of
+//! one group go out in the order in which their transactions were accepted: with a configured key
+//! by its nonces, with random keys by waiting until the one before is mined. Fields of the public
+//! transaction: protocol specification, 3.2, signed with EIP-155.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use alloy_consensus::{SignableTransaction, TxLegacy};
+use alloy_eips::eip2718::Encodable2718;
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, keccak256};
+use coterie_core::{GroupId, PayloadKey, marker::FLEXIBLE_PRIVACY};
+use parking_lot::Mutex;
+use secp256k1::{Message, PublicKey, SECP256K1, SecretKey};
+use tokio::sync::{oneshot, watch};
+
+use super::outbox::Outbox;
+use crate::chain::{BlockRef, Chain, ChainError};
+
+/// How often the chain is asked whether a marker was mined, and the limit of that wait.
+const MINED_POLL: Duration = Duration::from_millis(100);
+const MINED_WAIT_MAX: Duration = Duration::from_secs(120);
+
+/// How markers are signed and paid.
+#[derive(Debug)]
+pub struct MarkerOptions {
+    /// The key that signs all markers; `None` signs each with a fresh random key.
+    pub key: Option<MarkerKey>,
+    /// A gas price that is never exceeded, in wei.
+    pub gas_price_max: u128,
+}
+
+/// A secp256k1 key that signs markers.
+#[derive(Clone)]
+pub struct MarkerKey {
+    secret: SecretKey,
+    /// Its address.
+    pub address: Address,
+}
+
+impl MarkerKey {
+    /// Takes a secret key of 32 bytes; `None` when it is zero or not below the curve's order.
+    pub fn new(secret: [u8; 32]) -> Option<Self> {
+        let secret = SecretKey::from_byte_array(secret).ok()?;
+        let public = PublicKey::from_secret_key(SECP256K1, &secret).serialize_uncompressed();
+        let hash = keccak256(public.get(1..)?);
+        Some(Self { secret, address: Address::from_word(hash) })
+    }
+
+    fn random() -> Self {
+        loop {
+            let mut secret = [0; 32];
+            // Without entropy nothing secret can be made: stopping is the only safe answer.
+            getrandom::fill(&mut secret).expect("the system has a source of entropy");
+            if let Some(key) = Self::new(secret) {
+                return key;
+            }
+        }
+    }
+
+    fn sign(&self, hash: B256) -> Signature {
+        let signature =
+            SECP256K1.sign_ecdsa_recoverable(Message::from_digest(hash.0), &self.secret);
+        let (id, bytes) = signature.serialize_compact();
+        let (r, s) = bytes.split_at(32);
+        Signature::new(U256::from_be_slice(r), U256::from_be_slice(s), i32::from(id) & 1 == 1)
+    }
+}
+
+impl std::fmt::Debug for MarkerKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MarkerKey({})", self.address)
+    }
+}
+
+/// Puts markers on the chain.
+pub struct Markers {
+    chain: Arc<dyn Chain>,
+    chain_id: u64,
+    /// The configured key's queue.
+    outbox: Option<Arc<Outbox>>,
+    /// The end of each group's queue.
+    tails: Mutex<HashMap<GroupId, oneshot::Receiver<Option<B256>>>>,
+}
+
+/// A place in a group's queue, and the key that will sign.
+#[derive(Debug)]
+pub struct Ticket {
+    key: MarkerKey,
+    before: Option<oneshot::Receiver<Option<B256>>>,
+    done: oneshot::Sender<Option<B256>>,
+}
+
+impl Ticket {
+    /// Who will sign the marker.
+    pub const fn signer(&self) -> Address {
+        self.key.address
+    }
+}
+
+/// What a marker's public fields are taken from.
+#[derive(Clone, Copy, Debug)]
+pub struct MarkerFields {
+    /// The payload's id.
+    pub payload: PayloadKey,
+    /// The private transaction's gas price, in wei.
+    pub gas_price: u128,
+    /// The private transaction's gas limit.
+    pub gas_limit: u64,
+}
+
+impl Markers {
+    /// Prepares to sign for `chain_id`. `followed` says when the chain's gas price may be another
+    /// one.
+    pub fn new(
+        chain: Arc<dyn Chain>,
+        chain_id: u64,
+        options: MarkerOptions,
+        followed: watch::Receiver<Option<BlockRef>>,
+    ) -> Self {
+        let MarkerOptions { key, gas_price_max } = options;
+        let of = (Arc::clone(&chain), chain_id);
+        let outbox = key.map(|key| Outbox::new(of, key, gas_price_max, followed));
+        Self { chain, chain_id, outbox, tails: Mutex::default() }
+    }
+
+    /// Takes the next place in the queue of `group`. Dropping the ticket gives the place up.
+    pub fn ticket(&self, group: GroupId) -> Ticket {
+        let key = self.outbox.as_ref().map_or_else(MarkerKey::random, |it| it.key().clone());
+        let (done, tail) = oneshot::channel();
+        let mut tails = self.tails.lock();
+        // Groups that have nothing under way are forgotten, so that the map stays small.
+        if tails.len() > 1024 {
+            tails.retain(|_, tail| tail.is_empty() && !tail.is_terminated());
+        }
+        let before = tails.insert(group, tail);
+        Ticket { key, before, done }
+    }
+
+    /// Waits for the ticket's turn, signs the marker and submits it. Its transaction hash.
+    ///
+    /// # Errors
+    ///
+    /// What the chain answered; the place in the queue is given up.
+    pub async fn submit(&self, ticket: Ticket, fields: MarkerFields) -> Result<B256, ChainError> {
+        let Ticket { key, before, done } = ticket;
+        let previous = match before {
+            Some(before) => before.await.ok().flatten(),
+            None => None,
+        };
+        if let Some(outbox) = &self.outbox {
+            let answer = outbox.put(fields);
+            // The next one of the group may follow: it goes out after this one.
+            let _ = done.send(None);
+            let stopped = || ChainError::Unavailable {
+                endpoint: "chain".into(),
+                reason: "the node is stopping".into(),
+            };
+            return answer.await.map_err(|_| stopped())?;
+        }
+        if let Some(previous) = previous {
+            self.wait_mined(previous).await;
+        }
+        // A fresh key owns nothing: whatever the private transaction names, it can only pay
+        // nothing. (Besu copies the price, and such a marker is refused.)
+        let raw = sign(&key, self.chain_id, 0, fields, 0);
+        let hash = self.chain.submit(&raw).await?;
+        // Nobody waits when this was the queue's last.
+        let _ = done.send(Some(hash));
+        Ok(hash)
+    }
+
+    async fn wait_mined(&self, hash: B256) {
+        let wait = async {
+            while !matches!(self.chain.mined(hash).await, Ok(Some(_))) {
+                tokio::time::sleep(MINED_POLL).await;
+            }
+        };
+        // A marker that is never mined must not hold up its group for ever.
+        let _ = tokio::time::timeout(MINED_WAIT_MAX, wait).await;
+    }
+}
+
+impl std::fmt::Debug for Markers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Markers").field("outbox", &self.outbox).finish_non_exhaustive()
+    }
+}
+
+/// A signed marker transaction.
+pub(super) fn sign(
+    key: &MarkerKey,
+    chain_id: u64,
+    nonce: u64,
+    fields: MarkerFields,
+    gas_price: u128,
+) -> Vec<u8> {
+    let transaction = TxLegacy {
+        chain_id: Some(chain_id),
+        nonce,
+        gas_price,
+        gas_limit: fields.gas_limit,
+        to: TxKind::Call(FLEXIBLE_PRIVACY),
+        value: U256::ZERO,
+        input: Bytes::copy_from_slice(fields.payload.0.as_slice()),
+    };
+    let signature = key.sign(transaction.signature_hash());
+    transaction.into_signed(signature).encoded_2718()
+}
+
+/// Whether a client's words mean that the nonce is not the next one (geth, Besu, anvil,
+/// Nethermind, Erigon).
+pub(super) fn is_nonce_error(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    message.contains("nonce too low")
+        || message.contains("nonce is too low")
+        || message.contains("already known")
+        || message.contains("known transaction")
+        || message.contains("replacement transaction")
+        || message.contains("oldnonce")
+}

@@ -1,0 +1,139 @@
+//! The node's use cases: send, read, find, and what is done for other members. Every operation
+//! takes the caller first, because access is decided here and only here.
+//!
+//! Speaks in the protocol's types: it knows neither JSON-RPC nor HTTP, and it never writes
+//! private state (a sent transaction returns through the chain like everyone else's).
+
+mod compare;
+mod error;
+mod following;
+mod late;
+mod limiter;
+pub mod markers;
+mod members;
+mod membership;
+pub mod messages;
+mod offers;
+mod outbox;
+mod pulse;
+mod read;
+mod receipts;
+mod send;
+mod types;
+mod view;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use coterie_core::{EnclaveKey, GroupId};
+use serde_json::value::RawValue;
+
+pub use self::{
+    compare::{Comparison, Divergence},
+    error::{HealError, MarkerRefused, ReadError, SendError},
+    following::{Following, GroupEvent, TakeOver},
+    late::LatePayloads,
+    members::Members,
+    offers::offer_histories,
+    types::{
+        CallOutcome, CallRequest, GroupInfo, LogFilter, LogRange, PrivateLog, PrivateReceipt,
+        PrivateTransactionInfo, Readiness, Tenant,
+    },
+    view::View,
+};
+use self::{
+    markers::{MarkerOptions, Markers},
+    pulse::Pulse,
+};
+use crate::chain::ChainError;
+
+/// Limits of the service.
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceOptions {
+    /// How long a receipt waits for its marker's block to be followed.
+    pub receipt_wait: Duration,
+    /// Logs in one answer, at most.
+    pub logs_max: usize,
+}
+
+impl Default for ServiceOptions {
+    fn default() -> Self {
+        Self { receipt_wait: Duration::from_secs(5), logs_max: 10_000 }
+    }
+}
+
+/// The node's operations.
+#[derive(Debug)]
+pub struct Service {
+    view: View,
+    markers: Markers,
+    options: ServiceOptions,
+    pulse: Pulse,
+    late: LatePayloads,
+}
+
+impl Service {
+    /// Puts the service together.
+    pub fn new(view: View, markers: MarkerOptions, options: ServiceOptions) -> Self {
+        let (chain, followed) = (Arc::clone(&view.chain), view.following.followed.clone());
+        let markers = Markers::new(chain, view.definition.chain_id, markers, followed);
+        let pulse = Pulse::new(view.following.clone());
+        Self { view, markers, options, pulse, late: LatePayloads::default() }
+    }
+
+    /// The caller of a node without authentication: its first enclave key.
+    pub fn default_tenant(&self) -> Tenant {
+        let key = self.view.enclave.keys().into_iter().next();
+        // A node has at least one key: the enclave does not start without.
+        Tenant { key: key.unwrap_or(EnclaveKey::Nacl([0; 32])) }
+    }
+
+    /// How far the node has followed the chain, for health checks. Never waits.
+    ///
+    /// Not ready unless [`Self::watch_follower`] runs.
+    pub fn readiness(&self) -> Readiness {
+        self.pulse.readiness(Instant::now())
+    }
+
+    /// Notes when the follower saw the chain, for [`Self::readiness`]; ends with the follower.
+    pub async fn watch_follower(&self) {
+        self.pulse.watch().await;
+    }
+
+    /// The late payloads, to be told of each.
+    pub const fn late_payloads(&self) -> &LatePayloads {
+        &self.late
+    }
+
+    /// Takes a group's history over again from another member: for a node that lost payloads.
+    /// Returns when the request was accepted; the log tells how it ends.
+    ///
+    /// # Errors
+    ///
+    /// [`HealError::GroupUnknown`] when nothing is known of the group and no giver is named.
+    pub async fn heal(
+        &self,
+        _tenant: &Tenant,
+        group: GroupId,
+        giver: Option<EnclaveKey>,
+    ) -> Result<(), HealError> {
+        let known = self.view.group_at_head(group)?.is_some() || self.view.is_joining(group);
+        if !known && giver.is_none() {
+            return Err(HealError::GroupUnknown(group));
+        }
+        let request = TakeOver { group, giver, heal: true };
+        self.view.following.requests.send(request).await.map_err(|_| HealError::NotFollowing)
+    }
+
+    /// Passes a request on to the public chain as it is.
+    pub async fn forward(
+        &self,
+        _tenant: &Tenant,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Result<Box<RawValue>, ChainError> {
+        self.view.chain.request(method, params).await
+    }
+}

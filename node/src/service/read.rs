@@ -1,0 +1,238 @@
+//! Reading private state: calls, nonces, code, roots, logs, groups.
+
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, Log, U256};
+use coterie_core::{EnclaveKey, GroupId};
+
+use super::{
+    CallOutcome, CallRequest, GroupInfo, LogFilter, LogRange, PrivateLog, ReadError, Service,
+    Tenant,
+};
+use crate::{
+    chain::{BlockId, BlockRef},
+    executor::{self, Fault, PublicReads},
+    state::{EMPTY_ROOT, GroupBlock, Reason},
+};
+
+/// Records read from the store at a time.
+const RECORDS_PAGE: usize = 256;
+
+impl Service {
+    /// The next private nonce of `address` in `group` at the followed head; zero when either is
+    /// unknown.
+    pub async fn transaction_count(
+        &self,
+        _tenant: &Tenant,
+        address: Address,
+        group: GroupId,
+    ) -> Result<u64, ReadError> {
+        self.nonce(address, group)
+    }
+
+    /// [`Self::transaction_count`] in the legacy group of `private_from` and `private_for`
+    /// (protocol, 13.1).
+    pub async fn eea_transaction_count(
+        &self,
+        tenant: &Tenant,
+        address: Address,
+        private_from: &EnclaveKey,
+        private_for: &[EnclaveKey],
+    ) -> Result<u64, ReadError> {
+        if *private_from != tenant.key {
+            return Err(ReadError::NotTheCallersKey(private_from.clone()));
+        }
+        let members = private_for.iter().chain([private_from]);
+        self.nonce(address, GroupId::legacy(members))
+    }
+
+    pub(super) fn nonce(&self, address: Address, group: GroupId) -> Result<u64, ReadError> {
+        let Some(view) = self.view.group_at_head(group)? else { return Ok(0) };
+        Ok(view.snapshot.account(address)?.map_or(0, |account| account.nonce))
+    }
+
+    /// Runs `request` on private and public state after `block`, with its header; `None` when
+    /// there is no such block.
+    pub async fn call(
+        &self,
+        _tenant: &Tenant,
+        group: GroupId,
+        request: CallRequest,
+        block: BlockId,
+    ) -> Result<Option<CallOutcome>, ReadError> {
+        if request.value != U256::ZERO {
+            return Err(ReadError::ValueNotZero);
+        }
+        let Some(at) = self.view.block(block).await? else { return Ok(None) };
+        let header = self.view.header(at).await?;
+        let snapshot = match self.view.group(group, at.number)? {
+            Some(view) => view.snapshot,
+            None => self.view.state.snapshot(EMPTY_ROOT),
+        };
+        let call = executor::CallRequest {
+            from: request.from,
+            to: request.to,
+            gas_price: request.gas_price,
+            value: U256::ZERO,
+            input: request.input,
+            gas_max: self.view.definition.private_gas_cap,
+        };
+        let mut reads = PublicReads::new();
+        loop {
+            match self.view.executor.call(&snapshot, &header, &call, &reads) {
+                Ok(executor::CallOutcome::Success(output)) => {
+                    return Ok(Some(CallOutcome::Returned(output)));
+                }
+                Ok(executor::CallOutcome::Revert(data)) => {
+                    return Ok(Some(CallOutcome::Reverted(data)));
+                }
+                Ok(executor::CallOutcome::Halt(Reason::TooManyPublicReads)) => {
+                    return Ok(Some(CallOutcome::TooManyPublicReads));
+                }
+                Ok(executor::CallOutcome::Halt(_)) => return Ok(Some(CallOutcome::Halted)),
+                Err(Fault::State(error)) => return Err(error.into()),
+                Err(Fault::Missing(read)) => {
+                    let values = self.view.chain.read(at.hash, &[read]).await?;
+                    values.into_iter().for_each(|value| reads.insert(read, value));
+                }
+            }
+        }
+    }
+
+    /// The private code at `address` after `block`: empty for an account without code, `None`
+    /// for no private account, group or block.
+    pub async fn code(
+        &self,
+        _tenant: &Tenant,
+        group: GroupId,
+        address: Address,
+        block: BlockId,
+    ) -> Result<Option<Bytes>, ReadError> {
+        let Some(at) = self.view.block(block).await? else { return Ok(None) };
+        let Some(view) = self.view.group(group, at.number)? else { return Ok(None) };
+        Ok(match view.snapshot.account(address)? {
+            None => None,
+            Some(account) if account.code_hash == KECCAK256_EMPTY => Some(Bytes::new()),
+            Some(account) => Some(view.snapshot.code(account.code_hash)?),
+        })
+    }
+
+    /// The group's private state root after `block`: the empty trie's before its creation.
+    ///
+    /// # Errors
+    ///
+    /// A group that is unknown at the head, and an unknown block, are errors here.
+    pub async fn state_root(
+        &self,
+        _tenant: &Tenant,
+        group: GroupId,
+        block: BlockId,
+    ) -> Result<B256, ReadError> {
+        if self.view.group_at_head(group)?.is_none() {
+            return Err(ReadError::GroupUnknown(group));
+        }
+        let at = self.view.block(block).await?.ok_or(ReadError::BlockUnknown)?;
+        Ok(self.view.group(group, at.number)?.map_or(EMPTY_ROOT, |view| view.record.root))
+    }
+
+    /// The groups at the followed head that have all of `keys` as members; all for no keys.
+    pub async fn find_groups(
+        &self,
+        _tenant: &Tenant,
+        keys: &[EnclaveKey],
+    ) -> Result<Vec<GroupInfo>, ReadError> {
+        let mut found = Vec::new();
+        for id in self.view.state.groups() {
+            let Some(view) = self.view.group_at_head(id)? else { continue };
+            let facts = self.view.facts(&view).await?;
+            if keys.iter().all(|key| facts.members.contains(key)) {
+                found.push(GroupInfo { id, members: facts.members.clone() });
+            }
+        }
+        Ok(found)
+    }
+
+    /// The group's logs that match, in chain order; none for an unknown block hash.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::TooMuch`] for more logs than an answer may have.
+    pub async fn logs(
+        &self,
+        _tenant: &Tenant,
+        group: GroupId,
+        filter: LogFilter,
+    ) -> Result<Vec<PrivateLog>, ReadError> {
+        let (from, to) = match filter.range {
+            LogRange::Block(hash) => match self.view.block(BlockId::Hash(hash)).await? {
+                Some(block) => (block.number, block.number),
+                None => return Ok(Vec::new()),
+            },
+            LogRange::Blocks(from, to) => {
+                let head = self.view.followed().map_or(0, |head| head.number);
+                (self.bound(from, head).await?, self.bound(to, head).await?.min(head))
+            }
+        };
+        let limit = self.options.logs_max;
+        let mut logs = Vec::new();
+        let mut next = from;
+        while next <= to {
+            let records = self.view.state.group_blocks(group, next, to, RECORDS_PAGE)?;
+            for record in &records {
+                self.collect(record, &filter, &mut logs)?;
+                if logs.len() > limit {
+                    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+                    return Err(ReadError::TooMuch { limit, of: "logs" });
+                }
+            }
+            match records.last() {
+                Some(last) if records.len() == RECORDS_PAGE => next = last.block.number + 1,
+                _ => break,
+            }
+        }
+        Ok(logs)
+    }
+
+    /// The number that a range's end means; above the head it stays above.
+    async fn bound(&self, id: BlockId, head: u64) -> Result<u64, ReadError> {
+        if let BlockId::Number(number) = id {
+            return Ok(number);
+        }
+        Ok(self.view.block(id).await?.map_or(head, |block| block.number))
+    }
+
+    /// Adds the matching logs of one block.
+    fn collect(
+        &self,
+        record: &GroupBlock,
+        filter: &LogFilter,
+        logs: &mut Vec<PrivateLog>,
+    ) -> Result<(), ReadError> {
+        let mut log_index = 0;
+        for marker in record.markers.iter().filter(|marker| marker.reason == Reason::Executed) {
+            let Some((_, receipt)) = self.view.state.receipt(marker.marker)? else { continue };
+            for log in receipt.logs {
+                if matches(filter, &log) {
+                    logs.push(PrivateLog {
+                        log,
+                        block: BlockRef { ..record.block },
+                        marker: marker.marker,
+                        marker_index: marker.index,
+                        log_index,
+                        removed: false,
+                    });
+                }
+                log_index += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn matches(filter: &LogFilter, log: &Log) -> bool {
+    let address = filter.addresses.is_empty() || filter.addresses.contains(&log.address);
+    let topics = log.topics();
+    let all = filter.topics.iter().enumerate().all(|(at, wanted)| match topics.get(at) {
+        Some(topic) => wanted.is_empty() || wanted.contains(topic),
+        None => false,
+    });
+    address && all
+}

@@ -1,0 +1,193 @@
+//! What became of a marker: private receipts and transactions, by the marker's hash.
+
+use std::sync::Arc;
+
+use alloy_primitives::{Address, B256, Bytes, TxKind};
+use coterie_core::{
+    Marker, PayloadKey, Recipients, SignedPrivateTransaction,
+    marker::FLEXIBLE_PRIVACY,
+    wire::{VersionedPrivateTransaction, from_text},
+};
+
+use super::{PrivateReceipt, PrivateTransactionInfo, ReadError, Service, Tenant};
+use crate::{
+    chain::{BlockRef, MinedTransaction},
+    enclave::Payload,
+    executor::recover_sender,
+    state::{Reason, Receipt, StateError},
+};
+
+impl Service {
+    /// The private receipt of a marker; `None` when it is not mined or not for the caller.
+    ///
+    /// For a mined marker, waits until its block has been followed, up to a limit.
+    pub async fn receipt(
+        &self,
+        _tenant: &Tenant,
+        marker: B256,
+    ) -> Result<Option<PrivateReceipt>, ReadError> {
+        if let Some((block, receipt)) = self.view.state.receipt(marker)? {
+            return self.with_transaction(block, receipt).await.map(Some);
+        }
+        let Some(mined) = self.view.chain.mined(marker).await? else { return Ok(None) };
+        let Some(key) = marker_payload(marker, &mined)? else { return Ok(None) };
+        self.wait_followed(mined.block).await?;
+        // Read before the receipt is looked for: a history that is taken over in between must not
+        // look as if the payload had come too late.
+        let joining = self.view.following.joining.borrow().clone();
+        if let Some((block, receipt)) = self.view.state.receipt(marker)? {
+            return self.with_transaction(block, receipt).await.map(Some);
+        }
+        // On another branch, or not there yet: nothing was decided.
+        if self.view.state.canonical(mined.block.number)? != Some(mined.block.hash) {
+            return Ok(None);
+        }
+        // Followed, but it was not readable then. If it is now, it came too late.
+        let Some(payload) = self.view.enclave.receive(key).await? else { return Ok(None) };
+        let transaction = transaction(&payload);
+        let waits = transaction
+            .as_ref()
+            .is_some_and(|signed| joining.binary_search(&signed.transaction.group_id()).is_ok());
+        if waits {
+            return Ok(None);
+        }
+        let stranger =
+            payload.marker_signer != Address::ZERO && payload.marker_signer != mined.from;
+        let receipt = Receipt {
+            marker,
+            index: mined.index,
+            payload: key,
+            group: transaction.as_ref().map(|signed| signed.transaction.group_id()),
+            reason: if stranger { Reason::Copied } else { Reason::Late },
+            decided_by: None,
+            output: Bytes::new(),
+            revert: None,
+            logs: Vec::new(),
+            contract: None,
+            sender: transaction.as_ref().and_then(recover_sender),
+        };
+        self.with_transaction(mined.block, receipt).await.map(Some)
+    }
+
+    /// The private transaction of a marker; `None` when it is not mined or not for the caller.
+    pub async fn private_transaction(
+        &self,
+        _tenant: &Tenant,
+        marker: B256,
+    ) -> Result<Option<PrivateTransactionInfo>, ReadError> {
+        let key = match self.view.state.receipt(marker)? {
+            Some((_, receipt)) => receipt.payload,
+            None => match self.view.chain.mined(marker).await? {
+                Some(mined) => match marker_payload(marker, &mined)? {
+                    Some(key) => key,
+                    None => return Ok(None),
+                },
+                None => return Ok(None),
+            },
+        };
+        let Some(payload) = self.view.enclave.receive(key).await? else { return Ok(None) };
+        Ok(transaction(&payload).map(|signed| {
+            let from = recover_sender(&signed);
+            PrivateTransactionInfo { signed, from }
+        }))
+    }
+
+    /// Waits until `block` itself has been followed, not only its height, and not longer than the
+    /// configured limit.
+    async fn wait_followed(&self, block: BlockRef) -> Result<(), StateError> {
+        let mut followed = self.view.following.followed.clone();
+        let there = async {
+            loop {
+                let at = *followed.borrow_and_update();
+                if at.is_some_and(|at| at.number >= block.number) {
+                    match self.view.state.canonical(block.number)? {
+                        // Another branch is left before long, or the chain has changed its mind.
+                        Some(hash) if hash != block.hash => {}
+                        // Followed, or before the first block that is.
+                        Some(_) | None => return Ok(()),
+                    }
+                }
+                // A follower that ended brings nothing more.
+                if followed.changed().await.is_err() {
+                    return Ok(());
+                }
+            }
+        };
+        // Out of time is not an error: the caller asks again.
+        tokio::time::timeout(self.options.receipt_wait, there).await.unwrap_or(Ok(()))
+    }
+
+    /// Adds what the payload says, and for a duplicate or a copy the outcome of the marker that
+    /// decided.
+    async fn with_transaction(
+        &self,
+        block: BlockRef,
+        receipt: Receipt,
+    ) -> Result<PrivateReceipt, ReadError> {
+        let payload = self.view.enclave.receive(receipt.payload).await?;
+        let signed = payload.as_ref().and_then(transaction);
+        let decided = self.decided(&receipt)?;
+        let (decided_by, outcome) = match decided {
+            Some(decided) => (Some(decided.marker), decided),
+            None => (receipt.decided_by, Arc::new(receipt.clone())),
+        };
+        let transaction = signed.map(|signed| signed.transaction);
+        Ok(PrivateReceipt {
+            marker: receipt.marker,
+            block,
+            index: receipt.index,
+            reason: receipt.reason,
+            decided_by,
+            outcome: (outcome.marker != receipt.marker).then_some(outcome.reason),
+            from: outcome.sender.or(receipt.sender),
+            to: transaction.as_ref().and_then(|it| match it.to {
+                TxKind::Call(to) => Some(to),
+                TxKind::Create => None,
+            }),
+            contract: outcome.contract,
+            private_from: transaction.as_ref().map(|it| it.private_from.clone()),
+            recipients: transaction
+                .map(|it: coterie_core::PrivateTransaction| -> Recipients { it.recipients }),
+            output: outcome.output.clone(),
+            revert: outcome.revert.clone(),
+            logs: outcome.logs.clone(),
+        })
+    }
+
+    /// For a duplicate or a copy: the receipt of the marker that decided the payload, if there is
+    /// one by now.
+    fn decided(&self, receipt: &Receipt) -> Result<Option<Arc<Receipt>>, ReadError> {
+        if !matches!(receipt.reason, Reason::Duplicate | Reason::Copied) {
+            return Ok(None);
+        }
+        let marker = match self.view.state.decided(receipt.payload)? {
+            Some(decision) => Some(decision.marker),
+            None => receipt.decided_by,
+        };
+        let Some(marker) = marker.filter(|marker| *marker != receipt.marker) else {
+            return Ok(None);
+        };
+        if let Some((_, decided)) = self.view.state.receipt(marker)? {
+            return Ok(Some(Arc::new(decided)));
+        }
+        // It decided by coming first, but could not be read then.
+        let late = Receipt { marker, reason: Reason::Late, decided_by: None, ..receipt.clone() };
+        Ok((receipt.reason == Reason::Duplicate).then(|| Arc::new(late)))
+    }
+}
+
+/// The payload that a mined marker names; `None` for a marker of 64 bytes, whose second half means
+/// nothing under our rules: it is no marker of ours.
+fn marker_payload(hash: B256, mined: &MinedTransaction) -> Result<Option<PayloadKey>, ReadError> {
+    if mined.to != Some(FLEXIBLE_PRIVACY) {
+        return Err(ReadError::NotAMarker(hash));
+    }
+    let marker = Marker::parse(&mined.input).map_err(|_| ReadError::NotAMarker(hash))?;
+    Ok(marker.add_blob.is_none().then_some(marker.payload))
+}
+
+/// The transaction in a payload, if it decodes.
+fn transaction(payload: &Payload) -> Option<SignedPrivateTransaction> {
+    let rlp = from_text(&payload.text).ok()?;
+    Some(VersionedPrivateTransaction::decode(&rlp).ok()?.transaction)
+}

@@ -1,0 +1,202 @@
+//! Private state at a block, as every use case sees it.
+
+use std::{fmt, sync::Arc};
+
+use alloy_primitives::B256;
+use coterie_core::{GroupId, NetworkDefinition};
+use quick_cache::sync::Cache;
+
+use super::{ReadError, following::Following};
+use crate::{
+    chain::{BlockId, BlockRef, Chain, Header},
+    enclave::Enclave,
+    executor::{Executor, Fault, GroupFacts, PublicReads},
+    state::{EMPTY_ROOT, GroupBlock, Snapshot, State, StateError},
+};
+
+/// Facts of this many states are remembered.
+const FACTS_MAX: usize = 4096;
+/// Records read from the store at a time.
+const RECORDS_PAGE: usize = 256;
+
+/// What the use cases read from. Cheap to clone.
+#[derive(Clone)]
+pub struct View {
+    /// The public chain.
+    pub chain: Arc<dyn Chain>,
+    /// The enclave.
+    pub enclave: Arc<dyn Enclave>,
+    /// Private state.
+    pub state: State,
+    /// The executor.
+    pub executor: Executor,
+    /// The network.
+    pub definition: Arc<NetworkDefinition>,
+    /// How far the follower is.
+    pub following: Following,
+    facts: Arc<Cache<B256, Arc<GroupFacts>>>,
+}
+
+/// A group at a block.
+#[derive(Clone, Debug)]
+pub(super) struct GroupView {
+    /// Its last record up to the block.
+    pub(super) record: Arc<GroupBlock>,
+    /// Its state after the block.
+    pub(super) snapshot: Snapshot,
+}
+
+/// A group's records, ascending, page by page.
+#[derive(Debug)]
+pub(super) struct RecordPages {
+    state: State,
+    group: GroupId,
+    /// Where the next page begins; `None` after the last.
+    from: Option<u64>,
+    to: u64,
+}
+
+impl RecordPages {
+    /// The next records; `None` when there are no more.
+    pub(super) fn next(&mut self) -> Result<Option<Vec<GroupBlock>>, StateError> {
+        let Some(from) = self.from else { return Ok(None) };
+        let records = self.state.group_blocks(self.group, from, self.to, RECORDS_PAGE)?;
+        let full = records.len() == RECORDS_PAGE;
+        self.from =
+            records.last().filter(|_| full).and_then(|last| last.block.number.checked_add(1));
+        Ok((!records.is_empty()).then_some(records))
+    }
+}
+
+impl View {
+    /// Puts the parts together.
+    pub fn new(
+        (chain, enclave): (Arc<dyn Chain>, Arc<dyn Enclave>),
+        state: State,
+        executor: Executor,
+        definition: Arc<NetworkDefinition>,
+        following: Following,
+    ) -> Self {
+        Self {
+            chain,
+            enclave,
+            state,
+            executor,
+            definition,
+            following,
+            facts: Arc::new(Cache::new(FACTS_MAX)),
+        }
+    }
+
+    /// The last followed block.
+    pub fn followed(&self) -> Option<BlockRef> {
+        *self.following.followed.borrow()
+    }
+
+    /// Whether the group waits for its history.
+    pub fn is_joining(&self, group: GroupId) -> bool {
+        self.following.joining.borrow().binary_search(&group).is_ok()
+    }
+
+    /// The followed block that `id` names; `None` when there is none.
+    pub(super) async fn block(&self, id: BlockId) -> Result<Option<BlockRef>, ReadError> {
+        let Some(followed) = self.followed() else { return Ok(None) };
+        let number = match id {
+            BlockId::Latest => return Ok(Some(followed)),
+            BlockId::Number(number) => number,
+            BlockId::Hash(hash) => match self.state.header(hash)? {
+                Some(header) => header.number,
+                None => return Ok(None),
+            },
+            BlockId::Finalized | BlockId::Safe => match self.chain.block_ref(id).await? {
+                Some(block) => block.number.min(followed.number),
+                None => return Ok(None),
+            },
+        };
+        if number > followed.number {
+            return Ok(None);
+        }
+        let hash = match self.state.canonical(number)? {
+            Some(hash) => hash,
+            // Before the first followed block private state is empty, but the block is there.
+            None => match self.chain.block_ref(BlockId::Number(number)).await? {
+                Some(block) => block.hash,
+                None => return Ok(None),
+            },
+        };
+        let block = BlockRef { number, hash };
+        Ok(if let BlockId::Hash(asked) = id {
+            (asked == hash).then_some(block)
+        } else {
+            Some(block)
+        })
+    }
+
+    /// The header of a block that [`Self::block`] gave.
+    pub(super) async fn header(&self, block: BlockRef) -> Result<Header, ReadError> {
+        if let Some(header) = self.state.header(block.hash)? {
+            return Ok(header);
+        }
+        let fetched = self.chain.block(BlockId::Hash(block.hash)).await?;
+        Ok(fetched.ok_or(ReadError::BlockUnknown)?.header)
+    }
+
+    /// The group after block `number`; `None` when it was not known then.
+    pub(super) fn group(
+        &self,
+        group: GroupId,
+        number: u64,
+    ) -> Result<Option<GroupView>, StateError> {
+        let Some(record) = self.state.group_at(group, number)? else { return Ok(None) };
+        let latest = self.state.group_snapshot(group);
+        // The latest state is in memory; older ones are read as far as they are needed.
+        let snapshot =
+            if latest.root() == record.root { latest } else { self.state.snapshot(record.root) };
+        Ok(Some(GroupView { record, snapshot }))
+    }
+
+    /// The group at the followed head.
+    pub(super) fn group_at_head(&self, group: GroupId) -> Result<Option<GroupView>, StateError> {
+        match self.followed() {
+            Some(followed) => self.group(group, followed.number),
+            None => Ok(None),
+        }
+    }
+
+    /// The group's records from block `from` to `to`.
+    pub(super) fn records(&self, group: GroupId, from: u64, to: u64) -> RecordPages {
+        RecordPages { state: self.state.clone(), group, from: Some(from), to }
+    }
+
+    /// What the group checks judge by, in the state of `view`.
+    pub(super) async fn facts(&self, view: &GroupView) -> Result<Arc<GroupFacts>, ReadError> {
+        let root = view.snapshot.root();
+        if root == EMPTY_ROOT {
+            return Ok(Arc::new(GroupFacts::before_creation()));
+        }
+        if let Some(facts) = self.facts.get(&root) {
+            return Ok(facts);
+        }
+        let header = self.header(view.record.block).await?;
+        let mut reads = PublicReads::new();
+        loop {
+            match self.executor.facts(&view.snapshot, &header, &reads) {
+                Ok(facts) => {
+                    self.facts.insert(root, Arc::clone(&facts));
+                    return Ok(facts);
+                }
+                Err(Fault::State(error)) => return Err(error.into()),
+                Err(Fault::Missing(read)) => {
+                    let values = self.chain.read(header.parent_hash, &[read]).await?;
+                    values.into_iter().for_each(|value| reads.insert(read, value));
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("View")
+    }
+}
