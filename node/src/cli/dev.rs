@@ -1,0 +1,55 @@
+//! `coterie dev`: a development network until Ctrl-C or SIGTERM.
+
+use anyhow::{Context, Result};
+use coterie_node::{
+    chain::dev::published_accounts,
+    node::dev::{DevNetwork, DevNetworkOptions},
+};
+
+use super::{
+    DevArgs,
+    ready::{Ready, ReadyAccount, ReadyChain, ReadyMember},
+    run,
+};
+
+/// Does what was typed.
+pub(super) fn run(args: &DevArgs) -> Result<()> {
+    run::runtime()?.block_on(async {
+        let mut stopped = std::pin::pin!(run::stop_signal()?);
+        let options = DevNetworkOptions {
+            members: args.members.into(),
+            port: args.rpc_port,
+            directory: args.datadir.clone(),
+            block_time_ms: args.block_time,
+        };
+        let network = tokio::select! {
+            network = DevNetwork::start(&options) => network?,
+            () = &mut stopped => return Ok(()),
+        };
+        let ready = ready(&network);
+        println!("{ready}");
+        if let Some(path) = &args.ready_file {
+            ready.write(path).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        println!("Ctrl-C stops the network");
+        stopped.await;
+        network.stop().await;
+        Ok(())
+    })
+}
+
+fn ready(network: &DevNetwork) -> Ready {
+    let members = network.members().into_iter().map(|member| ReadyMember {
+        name: member.name.to_owned(),
+        rpc: member.rpc,
+        enclave_key: member.enclave_key.to_base64(),
+    });
+    let accounts = published_accounts()
+        .iter()
+        .map(|account| ReadyAccount { address: account.address, private_key: account.private_key });
+    Ready {
+        chain: ReadyChain { url: network.chain_url(), chain_id: network.definition().chain_id },
+        members: members.collect(),
+        accounts: accounts.collect(),
+    }
+}

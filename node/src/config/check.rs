@@ -1,0 +1,111 @@
+//! What is likely to go wrong with a configuration on this machine: for `coterie config check`.
+//!
+//! Looks at files without opening keys, and at combinations that are allowed but rarely meant. It
+//! contacts nobody.
+
+use std::{fmt, fs::File, path::Path};
+
+use super::{Config, MarkerSigner};
+
+/// Something that deserves attention.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// How bad.
+    pub severity: Severity,
+    /// The key it is about, with its section.
+    pub key: &'static str,
+    /// What, and what to do.
+    pub text: String,
+}
+
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The node will not start or not work.
+    Error,
+    /// It may be meant.
+    Warning,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{severity}: {}: {}", self.key, self.text)
+    }
+}
+
+/// Looks for problems.
+pub(super) fn problems(config: &Config) -> Vec<Problem> {
+    let mut found = Vec::new();
+    files(config, &mut found);
+    network(config, &mut found);
+    found
+}
+
+fn files(config: &Config, found: &mut Vec<Problem>) {
+    for key in &config.enclave.keys {
+        unreadable("enclave.keys.file", &key.file, found);
+        if let Some(file) = &key.password_file {
+            unreadable("enclave.keys.password_file", file, found);
+        }
+    }
+    if let MarkerSigner::KeyFile(file) = &config.markers.signer {
+        unreadable("markers.signing_key_file", file, found);
+    }
+    if config.data_dir.exists() && !config.data_dir.is_dir() {
+        let text = format!("{} is not a directory", config.data_dir.display());
+        found.push(Problem { severity: Severity::Error, key: "node.data_dir", text });
+    }
+}
+
+fn network(config: &Config, found: &mut Vec<Problem>) {
+    let mut warn = |key, text: &str| {
+        found.push(Problem { severity: Severity::Warning, key, text: text.to_owned() });
+    };
+    if config.markers.signer == MarkerSigner::Random {
+        warn(
+            "markers.signing_key_file",
+            "markers are signed by random keys without balance: works where gas is free",
+        );
+    }
+    if !config.rpc.listen.ip().is_loopback() {
+        warn(
+            "rpc.host",
+            "whoever reaches this port reads and sends in the name of the first enclave key",
+        );
+    }
+    let enclave = &config.enclave;
+    if enclave.listen.ip().is_unspecified() && enclave.advertised_url.is_none() {
+        warn(
+            "enclave.advertised_url",
+            "other nodes cannot reach the address that is listened on: tell them another",
+        );
+    }
+    if enclave.peers.is_empty() {
+        warn("enclave.peers", "no peer is named, so one of them must name this node");
+    }
+    if config.chain.confirmations == 0 {
+        warn(
+            "chain.confirmations",
+            "new members get history at once; on a chain with reorgs wait for some blocks",
+        );
+    }
+    let same_port = enclave.listen.port() == config.rpc.listen.port();
+    if same_port && enclave.listen.port() != 0 {
+        let text = "the enclave and the API cannot share a port".to_owned();
+        found.push(Problem { severity: Severity::Error, key: "enclave.port", text });
+    }
+}
+
+fn unreadable(key: &'static str, path: &Path, found: &mut Vec<Problem>) {
+    let failed = match File::open(path) {
+        Ok(_) if path.is_dir() => "it is a directory".to_owned(),
+        Ok(_) => return,
+        Err(error) => error.to_string(),
+    };
+    let text = format!("cannot read {}: {failed}", path.display());
+    found.push(Problem { severity: Severity::Error, key, text });
+}

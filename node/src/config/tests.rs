@@ -1,0 +1,394 @@
+//! Files to meaning, and mistakes to messages.
+
+use std::error::Error;
+
+use alloy_primitives::{B256, address};
+use coterie_core::{
+    contracts::CODE_HASHES,
+    definition::{Activation, Beneficiary, Fork, Rules},
+};
+use tempfile::TempDir;
+
+use super::*;
+
+const MINIMAL: &str = r#"
+    network = "network.toml"
+    [node]
+    data_dir = "data"
+    [chain]
+    url = "http://127.0.0.1:8545"
+    [[enclave.keys]]
+    file = "tm.key"
+"#;
+
+/// Every key, none with its default.
+const EVERY_KEY: &str = r#"
+    network = "network.toml"
+    [node]
+    name = "alice"
+    data_dir = "/var/lib/coterie"
+    compare_interval_ms = 250
+    [chain]
+    url = "https://user:pass@chain.example/v3/token?key=secret"
+    poll_interval_ms = 500
+    request_timeout_ms = 3000
+    first_block = 100
+    reorg_depth_max = 50
+    confirmations = 12
+    [rpc]
+    host = "0.0.0.0"
+    port = 20000
+    cors_origins = ["https://app.example", "http://localhost:3000"]
+    body_bytes_max = 1000
+    batch_calls_max = 10
+    reply_bytes_max = 2000
+    request_timeout_ms = 100
+    requests_max = 7
+    operator_methods = true
+    receipt_wait_ms = 200
+    logs_max = 20
+    [enclave]
+    host = "::"
+    port = 0
+    advertised_url = "https://alice.example:9001"
+    peers = ["http://bob:9001/", "http://carol:9001"]
+    discovery = false
+    keys = [{ file = "a.key", password_file = "a.pw" }, { file = "/b.key" }]
+    [enclave.limits]
+    payload_bytes_max = 1
+    message_bytes_max = 2
+    requests_max = 3
+    connections_max = 4
+    peers_max = 5
+    stranger_payloads_max = 0
+    stranger_bytes_max = 7
+    stranger_rate_per_s = 8
+    stranger_blocks = 9
+    [enclave.timeouts]
+    connect_ms = 1
+    request_ms = 2
+    announce_interval_ms = 3
+    challenge_ms = 4
+    [markers]
+    signing_key_file = "marker.key"
+    gas_price_max_wei = "0x10"
+    [state]
+    resident_mib = 64
+    [log]
+    format = "json"
+    filter = "info,coterie_node::enclave=debug"
+"#;
+
+const NETWORK: &str = "name = \"test\"\nchain_id = 1337\n";
+
+struct Files {
+    dir: TempDir,
+}
+
+impl Files {
+    fn new(config: &str, network: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        fs::write(dir.path().join("coterie.toml"), config).unwrap();
+        fs::write(dir.path().join("network.toml"), network).unwrap();
+        Self { dir }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(&self.path("coterie.toml"))
+    }
+}
+
+/// The message with its causes, as the command line prints it.
+fn message(error: &ConfigError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+#[track_caller]
+fn check_config_error(config: &str, words: &[&str]) {
+    let files = Files::new(config, NETWORK);
+    let text = message(&files.load().unwrap_err());
+    for word in words.iter().chain(&["coterie.toml"]) {
+        assert!(text.contains(word), "{word:?} is not in: {text}");
+    }
+}
+
+#[track_caller]
+fn check_network_error(network: &str, words: &[&str]) {
+    let files = Files::new(MINIMAL, network);
+    let text = message(&files.load().unwrap_err());
+    for word in words.iter().chain(&["network.toml"]) {
+        assert!(text.contains(word), "{word:?} is not in: {text}");
+    }
+}
+
+#[test]
+fn the_smallest_configuration_has_sensible_defaults() {
+    let files = Files::new(MINIMAL, NETWORK);
+    let config = files.load().unwrap();
+    assert_eq!(config.data_dir, files.path("data"));
+    assert_eq!(config.enclave.keys[0].file, files.path("tm.key"));
+    assert_eq!(config.enclave.keys[0].password_file, None);
+    assert_eq!(config.rpc.listen, "127.0.0.1:8545".parse().unwrap());
+    let options = rpc::Options { operator_methods: true, ..rpc::Options::default() };
+    assert_eq!(config.rpc.options, options);
+    assert_eq!(config.enclave.listen, "127.0.0.1:9001".parse().unwrap());
+    assert_eq!(config.enclave.limits, EnclaveLimits::default());
+    assert_eq!(config.enclave.timeouts, EnclaveTimeouts::default());
+    let chain = &config.chain;
+    assert_eq!((chain.first_block, chain.reorg_depth_max, chain.confirmations), (0, 256, 0));
+    assert_eq!(config.markers.signer, MarkerSigner::Random);
+    assert_eq!(config.markers.gas_price_max, None);
+    assert_eq!(config.log.format, LogFormat::Plain);
+    assert_eq!(config.definition, NetworkDefinition::coterie("test", 1337, CODE_HASHES));
+}
+
+#[test]
+fn every_key_of_the_node_is_understood() {
+    let files = Files::new(EVERY_KEY, NETWORK);
+    let config = files.load().unwrap();
+    assert_eq!(config.name, "alice");
+    assert_eq!(config.data_dir, Path::new("/var/lib/coterie"));
+    assert_eq!(config.chain.poll_interval, Duration::from_millis(500));
+    assert_eq!(config.chain.request_timeout, Duration::from_secs(3));
+    let chain = &config.chain;
+    assert_eq!((chain.first_block, chain.reorg_depth_max, chain.confirmations), (100, 50, 12));
+    assert_eq!(config.rpc.listen, "0.0.0.0:20000".parse().unwrap());
+    assert_eq!(config.rpc.options.requests_max, 7);
+    assert!(config.rpc.options.operator_methods);
+    assert_eq!(config.rpc.options.limits.batch_calls_max, 10);
+    let origins = ["https://app.example", "http://localhost:3000"];
+    let origins = origins.map(axum::http::HeaderValue::from_static).to_vec();
+    assert_eq!(config.rpc.options.cors, rpc::Cors::Origins(origins));
+    assert_eq!(config.enclave.listen, "[::]:0".parse().unwrap());
+    assert_eq!(config.enclave.keys[0].password_file, Some(files.path("a.pw")));
+    assert_eq!(config.enclave.keys[1].file, Path::new("/b.key"));
+    assert_eq!(config.enclave.peers.len(), 2);
+    assert!(!config.enclave.discovery);
+    assert_eq!(config.enclave.limits.stranger_payloads_max, 0);
+    assert_eq!(config.enclave.timeouts.challenge, Duration::from_millis(4));
+    assert_eq!(config.markers.signer, MarkerSigner::KeyFile(files.path("marker.key")));
+    assert_eq!(config.markers.gas_price_max, Some(16));
+    assert_eq!(config.rpc.receipt_wait, Duration::from_millis(200));
+    assert_eq!(config.rpc.logs_max, 20);
+    assert_eq!(config.compare_interval, Duration::from_millis(250));
+    assert_eq!(config.state_resident_bytes_max, 64 << 20);
+    assert_eq!(config.log.format, LogFormat::Json);
+
+    let shown = config.resolved();
+    assert!(shown.contains("https://chain.example/…"), "{shown}");
+    for secret in ["user", "pass@", "token", "secret"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    assert!(toml::from_str::<toml::Table>(&shown).is_ok(), "{shown}");
+}
+
+#[test]
+fn every_key_of_the_network_is_understood() {
+    let network = r#"
+        name = "test"
+        rules = "coterie"
+        chain_id = 1337
+        private_gas_cap = 50000000
+        public_reads_max = 10
+        members_max = 20
+        beneficiary = "0x00000000000000000000000000000000000000aa"
+        management_code_hashes = [
+            "0x1111111111111111111111111111111111111111111111111111111111111111",
+            "0x2222222222222222222222222222222222222222222222222222222222222222",
+        ]
+        forks = [{ name = "london", block = 0 }, { name = "cancun", time = 1700000000 }]
+        [[genesis_accounts]]
+        address = "0x00000000000000000000000000000000000020bb"
+        balance = "1000000000000000000000"
+        [[genesis_accounts]]
+        address = "0x00000000000000000000000000000000000020aa"
+        nonce = 1
+        code = "0x6001"
+        storage = { "0x10" = "0x01", 2 = 5 }
+    "#;
+    let definition = Files::new(MINIMAL, network).load().unwrap().definition;
+    assert_eq!(definition.rules, Rules::Coterie);
+    assert_eq!(definition.private_gas_cap, 50_000_000);
+    assert_eq!((definition.public_reads_max, definition.members_max), (10, 20));
+    let fixed = address!("00000000000000000000000000000000000000aa");
+    assert_eq!(definition.beneficiary, Beneficiary::Fixed(fixed));
+    let hashes = [B256::repeat_byte(0x11), B256::repeat_byte(0x22)];
+    assert_eq!(definition.management_code_hashes, hashes);
+    let forks =
+        [(Fork::London, Activation::Block(0)), (Fork::Cancun, Activation::Time(1_700_000_000))];
+    assert_eq!(definition.forks, forks);
+    let [first, second] = definition.genesis_accounts.as_slice() else { panic!() };
+    assert_eq!(first.address, address!("00000000000000000000000000000000000020aa"));
+    assert_eq!(first.storage, [(U256::from(2), U256::from(5)), (U256::from(16), U256::from(1))]);
+    assert_eq!(second.balance, U256::from(1000) * U256::from(10).pow(U256::from(18)));
+}
+
+#[test]
+fn unknown_and_missing_keys_are_named_with_the_known_ones() {
+    check_config_error(&MINIMAL.replace("data_dir", "datadir"), &["datadir", "`data_dir`"]);
+    check_config_error(&MINIMAL.replace("url =", "# url ="), &["missing field `url`"]);
+    check_config_error(&format!("{MINIMAL}\n[rcp]\nport = 1"), &["rcp", "`rpc`", "line"]);
+    check_config_error(&format!("{MINIMAL}\n[rpc]\nport = 70000"), &["port", "70000", "u16"]);
+    check_config_error("network = ", &["line 1"]);
+    check_network_error("name = \"x\"\nchainid = 1", &["chainid", "`chain_id`"]);
+}
+
+#[test]
+fn values_without_meaning_are_named_with_what_is_expected() {
+    for (section, words) in [
+        ("[rpc]\nhost = \"my host\"", ["rpc.host", "my host", "IP address"]),
+        ("[rpc]\ncors_origins = [\"app\"]", ["rpc.cors_origins", "app", "origin"]),
+        ("[rpc]\ncors_origins = [\"https://a.b/c\"]", ["rpc.cors_origins", "a.b", "origin"]),
+        ("[rpc]\nrequests_max = 0", ["rpc.requests_max", "0", "above 0"]),
+        ("[rpc]\nrequest_timeout_ms = 0", ["rpc.request_timeout_ms", "0", "milliseconds"]),
+        ("[enclave.limits]\npeers_max = 0", ["enclave.limits.peers_max", "0", "above 0"]),
+        ("[enclave.timeouts]\nconnect_ms = 0", ["enclave.timeouts.connect_ms", "0", "milli"]),
+        ("[markers]\ngas_price_max_wei = \"1.5\"", ["markers.gas_price_max_wei", "1.5", "wei"]),
+        ("[markers]\ngas_price_max_wei = \"0x\"", ["markers.gas_price_max_wei", "0x", "wei"]),
+        ("[log]\nformat = \"xml\"", ["log.format", "xml", "json"]),
+        ("[log]\nfilter = \"a=b=c\"", ["log.filter", "a=b=c", "filter"]),
+    ] {
+        check_config_error(&format!("{MINIMAL}\n{section}"), &words);
+    }
+    let url = |url: &str| MINIMAL.replace("http://127.0.0.1:8545", url);
+    check_config_error(&url("localhost:8545"), &["chain.url", "localhost:8545", "http://"]);
+    check_config_error(&MINIMAL.replace("[[enclave.keys]]", "[enclave]\nkeys = []\n[extra]"), &[]);
+    let keyless =
+        MINIMAL.replace("[[enclave.keys]]\n    file = \"tm.key\"", "[enclave]\nkeys = []");
+    check_config_error(&keyless, &["enclave.keys", "coterie keys generate"]);
+}
+
+#[test]
+fn a_password_in_a_wrong_url_is_not_repeated() {
+    let config = MINIMAL.replace("http://127.0.0.1:8545", "ftp://me:secret@chain");
+    let text = message(&Files::new(&config, NETWORK).load().unwrap_err());
+    assert!(text.contains("@chain") && !text.contains("secret"), "{text}");
+}
+
+#[test]
+fn a_definition_that_defines_nothing_is_refused() {
+    for (line, words) in [
+        ("rules = \"tessera\"", ["rules", "tessera", "besu"]),
+        ("rules = \"besu\"", ["besu", "management_code_hashes", "must be given"]),
+        ("beneficiary = \"nobody\"", ["beneficiary", "nobody", "header"]),
+        ("management_code_hashes = [\"0x1\", \"0x2\"]", ["hashes", "0x1", "32 bytes"]),
+        ("forks = [{ name = \"petersburg\", block = 0 }]", ["forks", "petersburg", "prague"]),
+        ("forks = [{ name = \"london\" }]", ["forks", "london", "block or time"]),
+        ("forks = [{ name = \"london\", block = 5 }]", ["first fork", "block 0", "active"]),
+        ("private_gas_cap = 1", ["gas cap", "between", "30000000"]),
+        ("genesis_accounts = [{ address = \"0x7c\" }]", ["address", "0x7c", "20 bytes"]),
+    ] {
+        check_network_error(&format!("{NETWORK}{line}"), &words);
+    }
+    let account = |fields: &str| {
+        let address = "0x00000000000000000000000000000000000020aa";
+        format!("{NETWORK}genesis_accounts = [{{ address = \"{address}\", {fields} }}]")
+    };
+    check_network_error(&account("balance = \"x\""), &["20aa.balance", "wei"]);
+    check_network_error(&account("code = \"0x1\""), &["20aa.code", "hex"]);
+    check_network_error(&account("storage = { x = 1 }"), &["20aa.storage", "hex"]);
+    check_network_error(&account("storage = { 1 = 1, \"0x1\" = 1 }"), &["not in ascending order"]);
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let files = Files::new(MINIMAL, NETWORK);
+    let text = message(&Config::load(&files.path("other.toml")).unwrap_err());
+    assert!(text.contains("other.toml") && text.contains("No such file"), "{text}");
+    fs::remove_file(files.path("network.toml")).unwrap();
+    let text = message(&files.load().unwrap_err());
+    assert!(text.contains("network.toml"), "{text}");
+}
+
+#[test]
+fn problems_are_found_before_the_node_starts() {
+    let keys = |config: &Config| -> Vec<&'static str> {
+        config.problems().iter().map(|it| it.key).collect()
+    };
+    let files = Files::new(MINIMAL, NETWORK);
+    let mut config = files.load().unwrap();
+    assert_eq!(
+        keys(&config),
+        ["enclave.keys.file", "markers.signing_key_file", "enclave.peers", "chain.confirmations"]
+    );
+    assert_eq!(config.problems()[0].severity, Severity::Error);
+    assert!(config.problems()[0].to_string().contains("tm.key"));
+
+    fs::write(files.path("tm.key"), "").unwrap();
+    config.enclave.peers = vec![Url::parse("http://bob:9001").unwrap()];
+    config.chain.confirmations = 5;
+    config.markers.signer = MarkerSigner::KeyFile(files.path("tm.key"));
+    assert_eq!(keys(&config), [""; 0]);
+
+    config.markers.signer = MarkerSigner::Random;
+    config.rpc.listen = "0.0.0.0:9001".parse().unwrap();
+    config.enclave.listen = "0.0.0.0:9001".parse().unwrap();
+    config.enclave.keys[0].password_file = Some(files.path(""));
+    config.data_dir = files.path("tm.key");
+    assert_eq!(
+        keys(&config),
+        [
+            "enclave.keys.password_file",
+            "node.data_dir",
+            "markers.signing_key_file",
+            "rpc.host",
+            "enclave.advertised_url",
+            "enclave.port",
+        ]
+    );
+}
+
+/// The blocks of README.md that are fenced as TOML, by the file name in their first line.
+fn readme_blocks() -> std::collections::BTreeMap<String, String> {
+    let readme = include_str!("../../../README.md").replace("\r\n", "\n");
+    let blocks = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let named = blocks.filter_map(|block| {
+        let name = block.trim_start().strip_prefix("# ")?.lines().next()?;
+        Some((name.to_owned(), block.to_owned()))
+    });
+    named.collect()
+}
+
+#[test]
+fn the_files_in_the_readme_work() {
+    let blocks = readme_blocks();
+    let files = Files::new(&blocks["node.toml"], &blocks["network.toml"]);
+    for key in ["enclave.key", "marker.key"] {
+        fs::write(files.path(key), "").unwrap();
+    }
+    let config = files.load().unwrap();
+    let errors: Vec<_> =
+        config.problems().into_iter().filter(|it| it.severity == Severity::Error).collect();
+    assert_eq!(errors, []);
+}
+
+#[test]
+fn the_readme_names_every_key() {
+    let readme = include_str!("../../../README.md");
+    let table: toml::Table = EVERY_KEY.parse().unwrap();
+    let mut open: Vec<(String, toml::Value)> =
+        table.into_iter().filter(|(_, value)| value.is_table()).collect();
+    while let Some((section, value)) = open.pop() {
+        for (key, value) in value.as_table().unwrap() {
+            let name = format!("{section}.{key}");
+            if value.is_table() {
+                open.push((name, value.clone()));
+            } else {
+                assert!(
+                    readme.contains(&format!("| `{name}` |")),
+                    "README.md has no row for {name}"
+                );
+            }
+        }
+    }
+}
