@@ -1,0 +1,16 @@
+//! One test binary for everything that crosses a crate boundary.
+
+#[cfg(test)]
+mod artifacts;
+#[cfg(test)]
+mod contracts;
+#[cfg(test)]
+mod core_vectors;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod network;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tidy;

@@ -1,0 +1,263 @@
+//! Enclaves without a network: what they send each other is carried in process, as the test likes.
+//!
+//! Cryptography, payload store and decisions are the real ones.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use alloy_primitives::{B256, Bytes};
+use async_trait::async_trait;
+use coterie_core::{EnclaveKey, GroupId, NetworkDefinition, PayloadKey};
+use coterie_node::{
+    chain::{BlockRef, PublicRead, PublicValue},
+    enclave::{
+        AcceptedHistory, ArrivalHook, AskError, Carrier, Decided, DistributeError, Distribution,
+        EmbeddedEnclave, Enclave, EnclaveUnavailable, MemberHandler, Payload, SealedPayload,
+        keys::KeyPair,
+        options::{EnclaveLimits, Storage},
+    },
+};
+
+/// Changes the answer of a giver to a kind of message.
+pub(crate) type Tamper =
+    Arc<dyn Fn(&EnclaveKey, &str, Bytes) -> Result<Bytes, String> + Send + Sync>;
+
+/// Who holds which key, and what happens to messages between them.
+#[derive(Default)]
+pub(crate) struct Network {
+    enclaves: Mutex<BTreeMap<EnclaveKey, Weak<SimEnclave>>>,
+    tamper: Mutex<Option<Tamper>>,
+}
+
+impl Network {
+    /// Makes an enclave that holds this key, with an empty payload store in memory.
+    pub(crate) fn enclave(
+        self: &Arc<Self>,
+        pair: &KeyPair,
+        definition: &NetworkDefinition,
+    ) -> Arc<SimEnclave> {
+        let inner = EmbeddedEnclave::offline(
+            vec![pair.clone()],
+            &Storage::Memory,
+            definition.clone(),
+            &EnclaveLimits::default(),
+            Arc::clone(self) as Arc<dyn Carrier>,
+        );
+        let enclave = Arc::new(SimEnclave {
+            inner: inner.expect("an enclave"),
+            outage: AtomicU32::new(0),
+            refusals: AtomicU32::new(0),
+        });
+        let known = Arc::downgrade(&enclave);
+        self.enclaves.lock().unwrap().insert(pair.enclave_key(), known);
+        enclave
+    }
+
+    /// From now on answers go through `tamper`.
+    pub(crate) fn tamper(&self, tamper: Option<Tamper>) {
+        *self.tamper.lock().unwrap() = tamper;
+    }
+
+    fn holder(&self, key: &EnclaveKey) -> Option<Arc<SimEnclave>> {
+        self.enclaves.lock().unwrap().get(key).and_then(Weak::upgrade)
+    }
+}
+
+#[async_trait]
+impl Carrier for Network {
+    async fn push(&self, to: EnclaveKey, envelope: Vec<u8>) -> Result<(), String> {
+        let holder = self.holder(&to).ok_or("nobody holds this key")?;
+        holder.inner.store_envelope(&envelope).await.map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        from: EnclaveKey,
+        to: EnclaveKey,
+        kind: &str,
+        body: Bytes,
+    ) -> Result<Bytes, AskError> {
+        let Some(holder) = self.holder(&to) else { return Err(AskError::UnknownPeer(to)) };
+        let answer = holder.inner.answer_member(from, to.clone(), kind, body).await;
+        let tamper = self.tamper.lock().unwrap().clone();
+        let answer = match (answer, tamper) {
+            (Ok(answer), Some(tamper)) => tamper(&to, kind, answer),
+            (answer, _) => answer,
+        };
+        answer.map_err(|reason| AskError::Refused { key: to, reason })
+    }
+}
+
+/// An embedded enclave that can be made unavailable.
+pub(crate) struct SimEnclave {
+    inner: EmbeddedEnclave,
+    /// How many of the next calls fail.
+    outage: AtomicU32,
+    /// How many of the next histories are not stored.
+    refusals: AtomicU32,
+}
+
+impl SimEnclave {
+    /// The next `calls` calls fail.
+    pub(crate) fn fail(&self, calls: u32) {
+        self.outage.store(calls, Ordering::SeqCst);
+    }
+
+    /// The next `count` histories are not stored.
+    pub(crate) fn refuse_histories(&self, count: u32) {
+        self.refusals.store(count, Ordering::SeqCst);
+    }
+
+    /// Calls that are still to fail.
+    pub(crate) fn failures_left(&self) -> u32 {
+        self.outage.load(Ordering::SeqCst)
+    }
+
+    /// Seals and stores a payload here: its id, and an envelope for each other recipient.
+    pub(crate) async fn seal(
+        &self,
+        distribution: &Distribution,
+    ) -> (PayloadKey, Vec<(EnclaveKey, Vec<u8>)>) {
+        self.inner.seal_for(distribution).await.expect("sealed")
+    }
+
+    /// Stores an envelope as if it had been pushed.
+    pub(crate) async fn store(&self, envelope: &[u8]) -> PayloadKey {
+        self.inner.store_envelope(envelope).await.expect("an envelope for this key")
+    }
+
+    fn available(&self) -> Result<(), EnclaveUnavailable> {
+        Self::count_down(&self.outage)
+    }
+
+    /// Fails as long as something is left to count.
+    fn count_down(left: &AtomicU32) -> Result<(), EnclaveUnavailable> {
+        let counted =
+            left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        match counted {
+            Ok(_) => Err(EnclaveUnavailable { reason: "switched off by the test".to_owned() }),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Enclave for SimEnclave {
+    fn keys(&self) -> Vec<EnclaveKey> {
+        self.inner.keys()
+    }
+
+    async fn receive(&self, key: PayloadKey) -> Result<Option<Payload>, EnclaveUnavailable> {
+        self.available()?;
+        self.inner.receive(key).await
+    }
+
+    async fn recipients(&self, key: PayloadKey) -> Result<Vec<EnclaveKey>, EnclaveUnavailable> {
+        self.available()?;
+        self.inner.recipients(key).await
+    }
+
+    async fn decide(
+        &self,
+        block: BlockRef,
+        keys: &[PayloadKey],
+    ) -> Result<Vec<Decided>, EnclaveUnavailable> {
+        self.available()?;
+        self.inner.decide(block, keys).await
+    }
+
+    async fn reorg(
+        &self,
+        common: BlockRef,
+        orphaned: &[BlockRef],
+    ) -> Result<(), EnclaveUnavailable> {
+        self.available()?;
+        self.inner.reorg(common, orphaned).await
+    }
+
+    async fn set_position_at_least(&self, head: BlockRef) -> Result<(), EnclaveUnavailable> {
+        self.inner.set_position_at_least(head).await
+    }
+
+    async fn position(&self) -> Result<Option<BlockRef>, EnclaveUnavailable> {
+        self.inner.position().await
+    }
+
+    async fn distribute(&self, distribution: Distribution) -> Result<PayloadKey, DistributeError> {
+        self.available()?;
+        self.inner.distribute(distribution).await
+    }
+
+    async fn push_again(&self, key: PayloadKey, to: &[EnclaveKey]) -> Result<(), DistributeError> {
+        self.available()?;
+        self.inner.push_again(key, to).await
+    }
+
+    async fn sealed(&self, key: PayloadKey) -> Result<Option<SealedPayload>, EnclaveUnavailable> {
+        self.available()?;
+        self.inner.sealed(key).await
+    }
+
+    async fn accept_history(
+        &self,
+        history: AcceptedHistory,
+        payloads: Vec<SealedPayload>,
+        reads: Vec<(BlockRef, Vec<(PublicRead, PublicValue)>)>,
+    ) -> Result<(), EnclaveUnavailable> {
+        self.available()?;
+        Self::count_down(&self.refusals)?;
+        self.inner.accept_history(history, payloads, reads).await
+    }
+
+    async fn histories(&self) -> Result<Vec<AcceptedHistory>, EnclaveUnavailable> {
+        self.available()?;
+        self.inner.histories().await
+    }
+
+    async fn record_reads(
+        &self,
+        group: GroupId,
+        block: B256,
+        reads: &[(PublicRead, PublicValue)],
+    ) -> Result<(), EnclaveUnavailable> {
+        self.available()?;
+        self.inner.record_reads(group, block, reads).await
+    }
+
+    async fn recorded_reads(
+        &self,
+        group: GroupId,
+        block: B256,
+    ) -> Result<Vec<(PublicRead, PublicValue)>, EnclaveUnavailable> {
+        self.available()?;
+        self.inner.recorded_reads(group, block).await
+    }
+
+    async fn ask(
+        &self,
+        from: &EnclaveKey,
+        to: &EnclaveKey,
+        kind: &str,
+        body: Bytes,
+    ) -> Result<Bytes, AskError> {
+        self.inner.ask(from, to, kind, body).await
+    }
+
+    fn set_handler(&self, handler: Arc<dyn MemberHandler>) {
+        self.inner.set_handler(handler);
+    }
+
+    fn set_arrival_hook(&self, hook: ArrivalHook) {
+        self.inner.set_arrival_hook(hook);
+    }
+
+    fn set_co_members(&self, keys: Vec<EnclaveKey>) {
+        self.inner.set_co_members(keys);
+    }
+}
