@@ -12,7 +12,8 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitEx
 ///
 /// The filter is not one.
 pub(super) fn start(config: &LogConfig) -> Result<()> {
-    let filter = EnvFilter::try_new(&config.filter)
+    // What the database says of itself is for those who ask for it.
+    let filter = EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{}", config.filter))
         .with_context(|| format!("{:?} is no log filter", config.filter))?;
     let registry = tracing_subscriber::registry().with(filter);
     match config.format {

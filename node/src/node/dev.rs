@@ -95,9 +95,7 @@ pub enum DevError {
     #[error("port {0} leaves no room for the members' ports above it")]
     Port(u16),
     /// The chain's port cannot be used.
-    #[error(
-        "the chain cannot listen on port {port}: {source}; choose another with --rpc-port, or 0 for any"
-    )]
+    #[error("the chain cannot listen on port {port}; choose another with --rpc-port, or 0 for any")]
     Listen {
         /// The port.
         port: u16,

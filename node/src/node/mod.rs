@@ -110,7 +110,7 @@ pub enum NodeError {
     #[error(transparent)]
     State(#[from] StateError),
     /// The API's port cannot be used.
-    #[error("the API cannot listen on {address}: {source}; choose another port")]
+    #[error("the API cannot listen on {address}; choose another port")]
     Listen {
         /// The address.
         address: SocketAddr,
