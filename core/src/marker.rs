@@ -9,6 +9,8 @@ use core::{fmt, str::FromStr};
 use alloy_primitives::{Address, B256, address};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
+use crate::definition::Rules;
+
 /// Where markers of plugin groups are addressed to in Besu. Not followed.
 pub const PLUGIN_PRIVACY: Address = address!("000000000000000000000000000000000000007a");
 /// Where markers of flexible groups are addressed to.
@@ -63,6 +65,15 @@ impl Marker {
             Err(_) => return Err(invalid),
         };
         Ok(Self { payload: PayloadKey(payload.into()), add_blob })
+    }
+
+    /// The payload that this marker orders, if it has a meaning under `rules`: the second half of
+    /// 64 bytes means nothing under `coterie` rules, so such a marker is none (design, 2).
+    pub fn payload_under(&self, rules: Rules) -> Option<PayloadKey> {
+        match rules {
+            Rules::Besu => Some(self.payload),
+            Rules::Coterie => self.add_blob.is_none().then_some(self.payload),
+        }
     }
 
     /// The data: 32 or 64 bytes.
@@ -127,6 +138,14 @@ mod tests {
         let one = PayloadKey(B256::repeat_byte(1));
         assert_eq!(Marker::parse(&[1; 32]), Ok(Marker::from(one)));
         assert_eq!(Marker::parse(&[1; 64]), Ok(Marker { payload: one, add_blob: Some(one) }));
+    }
+
+    #[test]
+    fn a_marker_of_two_keys_has_a_meaning_under_besu_rules_only() {
+        let key = PayloadKey(B256::repeat_byte(1));
+        let (one, two) = (Marker::from(key), Marker { payload: key, add_blob: Some(key) });
+        assert_eq!([one, two].map(|it| it.payload_under(Rules::Besu)), [Some(key), Some(key)]);
+        assert_eq!([one, two].map(|it| it.payload_under(Rules::Coterie)), [Some(key), None]);
     }
 
     proptest! {

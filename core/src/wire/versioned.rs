@@ -30,6 +30,9 @@ pub enum VersionedError {
     /// Something follows the list or its two items.
     #[error("{0} bytes follow the payload")]
     TrailingBytes(usize),
+    /// The text is not base64.
+    #[error(transparent)]
+    Text(#[from] TextError),
     /// The transaction in it is wrong.
     #[error("the private transaction in the payload cannot be decoded")]
     Transaction(#[from] DecodeError),
@@ -64,6 +67,15 @@ impl VersionedPrivateTransaction {
             return Err(VersionedError::TrailingBytes(items.len()));
         }
         Ok(Self { transaction: SignedPrivateTransaction::decode(transaction)?, version })
+    }
+
+    /// Reads the text of a payload, as strictly as [`Self::decode`].
+    ///
+    /// # Errors
+    ///
+    /// The text is not canonical base64, or its bytes do not decode.
+    pub fn from_text(text: &[u8]) -> Result<Self, VersionedError> {
+        Self::decode(&from_text(text)?)
     }
 
     /// The text that goes into the payload: base64 of [`Self::encode`].
@@ -122,6 +134,8 @@ mod tests {
         #[test]
         fn what_is_encoded_is_decoded(payload in versioned()) {
             prop_assert_eq!(from_text(payload.to_text().as_bytes()), Ok(payload.encode()));
+            let read = VersionedPrivateTransaction::from_text(payload.to_text().as_bytes());
+            prop_assert_eq!(read.as_ref(), Ok(&payload));
             prop_assert_eq!(VersionedPrivateTransaction::decode(&payload.encode()), Ok(payload));
         }
 

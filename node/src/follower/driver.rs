@@ -15,18 +15,18 @@ use tokio::sync::{broadcast, mpsc, watch};
 use super::{
     histories::Histories,
     install::Task,
-    join::{self, Joining, TakenOver},
+    join::{self, Joining, TakenOver, facts_at_head},
     machine::{Action, Machine},
     prepare::Preparer,
     run::{GroupRun, RunResult, Start},
     seen,
     sort::{Candidate, Earlier, Item, Readable, Sorted, sort},
-    source::source,
+    source::ParentState,
 };
 use crate::{
-    chain::{Block, BlockId, BlockRef, Chain, ChainError, Header, PublicRead},
+    chain::{Block, BlockId, BlockRef, Chain, ChainError, Header, MarkerTransaction},
     enclave::{AcceptedHistory, Decided, Enclave, EnclaveUnavailable},
-    executor::{Executor, Fault, PublicReads},
+    executor::{Executor, Fault},
     service::{Following, GroupEvent, TakeOver},
     state::{BlockCommit, Decision, EMPTY_ROOT, GroupCommit, State, StateError},
 };
@@ -355,10 +355,7 @@ impl Follower {
             }
             Action::TooDeep => {
                 let followed = machine.followed();
-                return Err(FollowError::ReorgTooDeep {
-                    followed,
-                    depth_max: self.options.reorg_depth_max,
-                });
+                return Err(self.too_deep(followed));
             }
         }
         Ok(true)
@@ -436,23 +433,17 @@ impl Follower {
 
     /// What the enclave says of the block's markers, decoded.
     pub(super) async fn candidates(&self, block: &Block) -> Result<Vec<Candidate>, FollowError> {
-        // Under our rules the second half of a 64-byte marker means nothing: such a marker is no
-        // marker of ours.
-        let markers: Vec<_> = block
-            .markers
-            .iter()
-            .filter_map(|marker| Some((marker, Marker::parse(&marker.input).ok()?)))
-            .filter(|(_, parsed)| parsed.add_blob.is_none())
-            .map(|(marker, parsed)| (marker, parsed.payload))
-            .collect();
+        let rules = self.definition.rules;
+        let payload = |it: &MarkerTransaction| Marker::parse(&it.input).ok()?.payload_under(rules);
+        let markers: Vec<(&MarkerTransaction, PayloadKey)> =
+            block.markers.iter().filter_map(|it| Some((it, payload(it)?))).collect();
         // Also for a block without markers: the enclave's position must not leave out blocks, or a
         // reorg that passed unnoticed would look like the same branch.
         let keys: Vec<PayloadKey> = markers.iter().map(|(_, key)| *key).collect();
         let decided = self.enclave.decide(block_ref(&block.header), &keys).await?;
         let readable: Vec<Readable> = decided.into_par_iter().map(|it| self.readable(it)).collect();
-        let candidate = |((marker, key), readable): ((&_, _), _)| -> Candidate {
-            let marker: &crate::chain::MarkerTransaction = marker;
-            Candidate { index: marker.index, marker: marker.hash, from: marker.from, key, readable }
+        let candidate = |((it, key), readable): ((&MarkerTransaction, PayloadKey), Readable)| {
+            Candidate { index: it.index, marker: it.hash, from: it.from, key, readable }
         };
         Ok(markers.into_iter().zip(readable).map(candidate).collect())
     }
@@ -494,7 +485,7 @@ impl Follower {
             None => self.state.snapshot(EMPTY_ROOT),
         };
         let execution = self.executor.begin(group, snapshot.clone(), header);
-        let source = source(&self.chain, &self.enclave, group, header);
+        let source = self.parent_state(group, header).into_source();
         let start = Start { group, record, snapshot };
         Ok(GroupRun::new(start, block_ref(header), execution, items, source))
     }
@@ -520,7 +511,8 @@ impl Follower {
                     Some(Fault::State(error)) => return Err(error.into()),
                     Some(Fault::Missing(read)) => {
                         missing = true;
-                        self.supply(run, read, header).await?;
+                        let parent = self.parent_state(run.group(), header);
+                        run.supply(read, parent.read::<FollowError>(read).await?);
                     }
                 }
             }
@@ -530,28 +522,9 @@ impl Follower {
         }
     }
 
-    /// Supplies a public read: from what was recorded for this block, or from the chain.
-    async fn supply(
-        &self,
-        run: &mut GroupRun,
-        read: PublicRead,
-        header: &Header,
-    ) -> Result<(), FollowError> {
-        for (recorded, value) in self.enclave.recorded_reads(run.group(), header.hash).await? {
-            if !run.has(&recorded) {
-                run.supply(recorded, value);
-            }
-        }
-        if run.has(&read) {
-            return Ok(());
-        }
-        let mut values = self.chain.read(header.parent_hash, &[read]).await?;
-        let value = values.pop().ok_or_else(|| ChainError::Unavailable {
-            endpoint: "chain".into(),
-            reason: "it answered no value to a state read".into(),
-        })?;
-        run.supply(read, value);
-        Ok(())
+    /// Public state for the execution of block `header` for `group`.
+    pub(super) fn parent_state(&self, group: GroupId, header: &Header) -> ParentState {
+        ParentState::new((&self.chain, &self.enclave), group, header)
     }
 
     pub(super) fn finish(&self, runs: Vec<GroupRun>) -> Result<Vec<RunResult>, FollowError> {
@@ -593,13 +566,12 @@ impl Follower {
             meta.push(join::write(&joining));
         }
         self.state.commit(BlockCommit { header, groups, receipts, decisions, meta })?;
-        let mut joined = false;
+        let joined = !joins.is_empty();
         for (group, joining) in joins {
             tracing::info!(%group, block = at.number, "added to a group: taking over its history");
             self.joining.insert(group, joining);
             self.publish_joining();
             self.begin_join(group);
-            joined = true;
         }
         if joined || !events.is_empty() {
             self.refresh_co_members()?;
@@ -619,13 +591,10 @@ impl Follower {
     /// Tells the enclave whom we share groups with.
     pub(super) fn refresh_co_members(&self) -> Result<(), FollowError> {
         let local = self.enclave.keys();
-        let Some(followed) = self.state.followed()? else { return Ok(()) };
-        let Some(header) = self.state.header(followed.hash)? else { return Ok(()) };
         let mut keys = Vec::new();
         for group in self.state.groups() {
-            let snapshot = self.state.group_snapshot(group);
-            match self.executor.facts(&snapshot, &header, &PublicReads::new()) {
-                Ok(facts) if facts.members.iter().any(|key| local.contains(key)) => {
+            match facts_at_head(&self.state, &self.executor, group) {
+                Ok(Some(facts)) if facts.members.iter().any(|key| local.contains(key)) => {
                     keys.extend(facts.members.iter().filter(|key| !local.contains(key)).cloned());
                 }
                 // An owner's contract that reads public state: its members are learnt when they send.

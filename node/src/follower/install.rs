@@ -13,14 +13,13 @@ use tokio::task::AbortHandle;
 
 use super::{
     driver::{FollowError, Follower, Taken, block_ref},
-    join::{self, Givers, JoinContext, Joining, TakenOver},
+    join::{self, Givers, JoinContext, Joining, TakenOver, facts_at_head},
     run::{GroupRun, Joins, Start},
-    source::source,
 };
 use crate::{
     chain::{BlockId, BlockRef, ChainError},
     enclave::AcceptedHistory,
-    executor::{Fault, PublicReads},
+    executor::Fault,
     service::TakeOver,
     state::{Corruption, Decision, GroupHistory, StateError},
     store::Table,
@@ -127,15 +126,9 @@ impl Follower {
 
     /// Whether a local key is a member of the group in our own state.
     fn holds_as_member(&self, group: GroupId) -> Result<bool, FollowError> {
-        let Some(followed) = self.state.followed()? else { return Ok(false) };
-        let Some(header) = self.state.header(followed.hash)? else { return Ok(false) };
-        if self.state.group_at(group, followed.number)?.is_none() {
-            return Ok(false);
-        }
-        let snapshot = self.state.group_snapshot(group);
-        let local = self.enclave.keys();
-        match self.executor.facts(&snapshot, &header, &PublicReads::new()) {
-            Ok(facts) => Ok(facts.members.iter().any(|key| local.contains(key))),
+        match facts_at_head(&self.state, &self.executor, group) {
+            Ok(Some(facts)) => Ok(facts.members.iter().any(|key| self.enclave.holds(key))),
+            Ok(None) => Ok(false),
             Err(Fault::Missing(_)) => Ok(true),
             Err(Fault::State(error)) => Err(error.into()),
         }
@@ -256,7 +249,7 @@ impl Follower {
         };
         let execution = self.executor.begin(group, start.snapshot.clone(), &block.header);
         let before = (start.record.clone(), start.snapshot.clone());
-        let source = source(&self.chain, &self.enclave, group, &block.header);
+        let source = self.parent_state(group, &block.header).into_source();
         let run = GroupRun::new(start, at, execution, items.clone(), source);
         let mut results = self.finish(self.execute(vec![run], &block.header).await?)?;
         let Some(mut result) = results.pop() else {

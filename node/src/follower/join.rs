@@ -23,7 +23,7 @@ use super::{
     run::{GroupRun, RunResult, Start},
     seen,
     sort::Item,
-    source::source,
+    source::ParentState,
 };
 use crate::{
     chain::{Block, BlockId, BlockRef, Chain, ChainError, Header, PublicRead, PublicValue},
@@ -213,18 +213,30 @@ fn givers(
     group: GroupId,
     mut givers: Vec<EnclaveKey>,
 ) -> Result<Vec<EnclaveKey>, JoinError> {
-    if let Some(followed) = context.state.followed()?
-        && let Some(header) = context.state.header(followed.hash)?
-        && context.state.group_at(group, followed.number)?.is_some()
-    {
-        let snapshot = context.state.group_snapshot(group);
-        if let Ok(facts) = context.executor.facts(&snapshot, &header, &PublicReads::new()) {
-            givers.extend(facts.members.iter().cloned());
-        }
+    if let Ok(Some(facts)) = facts_at_head(&context.state, &context.executor, group) {
+        givers.extend(facts.members.iter().cloned());
     }
     let mut seen = HashSet::new();
     givers.retain(|key| !context.enclave.holds(key) && seen.insert(key.clone()));
     Ok(givers)
+}
+
+/// The facts of a group in our own state at the followed head; `None` when it is not known.
+///
+/// # Errors
+///
+/// [`Fault::Missing`] when a replaced management contract reads public state.
+pub(super) fn facts_at_head(
+    state: &State,
+    executor: &Executor,
+    group: GroupId,
+) -> Result<Option<Arc<GroupFacts>>, Fault> {
+    let Some(followed) = state.followed()? else { return Ok(None) };
+    let Some(header) = state.header(followed.hash)? else { return Ok(None) };
+    if state.group_at(group, followed.number)?.is_none() {
+        return Ok(None);
+    }
+    executor.facts(&state.group_snapshot(group), &header, &PublicReads::new()).map(Some)
 }
 
 /// A history as it came, decoded.
@@ -457,8 +469,9 @@ async fn marker_on_chain(
         .and_then(|block| block.markers.iter().find(|marker| marker.index == entry.index));
     Ok(marker
         .filter(|marker| {
-            let own = |parsed: Marker| parsed.payload == entry.key && parsed.add_blob.is_none();
-            Marker::parse(&marker.input).is_ok_and(own)
+            let rules = context.definition.rules;
+            let names = |parsed: Marker| parsed.payload_under(rules) == Some(entry.key);
+            Marker::parse(&marker.input).is_ok_and(names)
         })
         .filter(|marker| signer == Address::ZERO || marker.from == signer)
         .map(|marker| marker.hash))
@@ -495,8 +508,8 @@ async fn execute(
         let decisions: Vec<_> = items.iter().filter_map(|item| decision(at, item)).collect();
         let execution = context.executor.begin(group, start.snapshot.clone(), &header);
         let before = (start.record.clone(), start.snapshot.clone());
-        let source = source(&context.chain, &context.enclave, group, &header);
-        let mut run = GroupRun::new(start, at, execution, items, source);
+        let parent = ParentState::new((&context.chain, &context.enclave), group, &header);
+        let mut run = GroupRun::new(start, at, execution, items, parent.clone().into_source());
         for (read, value) in supplied.remove(&header.hash).unwrap_or_default() {
             run.supply(read, value);
         }
@@ -505,7 +518,7 @@ async fn execute(
             (run, fault) = advance(context, run).await?;
             let Some(fault) = fault else { break };
             let Fault::Missing(read) = fault else { return Err(fault.into()) };
-            supply(context, &mut run, read, &header).await?;
+            run.supply(read, parent.read::<JoinError>(read).await?);
         }
         let result = run.finish()?;
         start = executed.push(group, result, before, at, decisions);
@@ -535,26 +548,6 @@ async fn advance(
 fn decision(block: BlockRef, item: &Item) -> Option<(PayloadKey, Decision)> {
     let key = item.transaction()?.key;
     Some((key, Decision { block, index: item.index, marker: item.marker }))
-}
-
-async fn supply(
-    context: &JoinContext,
-    run: &mut GroupRun,
-    read: PublicRead,
-    header: &Header,
-) -> Result<(), JoinError> {
-    for (recorded, value) in context.enclave.recorded_reads(run.group(), header.hash).await? {
-        if !run.has(&recorded) {
-            run.supply(recorded, value);
-        }
-    }
-    if !run.has(&read) {
-        let value = context.chain.read(header.parent_hash, &[read]).await?.pop();
-        let reason = "it answered no value to a state read".to_owned();
-        let value = value.ok_or(ChainError::Unavailable { endpoint: "chain".into(), reason })?;
-        run.supply(read, value);
-    }
-    Ok(())
 }
 
 impl Executed {

@@ -5,10 +5,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::B256;
-use coterie_core::{
-    GroupId, PayloadKey, Recipients,
-    wire::{VersionedPrivateTransaction, from_text},
-};
+use coterie_core::{GroupId, PayloadKey, Recipients, wire::VersionedPrivateTransaction};
 use quick_cache::sync::Cache;
 
 use crate::{
@@ -63,9 +60,8 @@ impl Preparer {
     }
 
     fn open(&self, payload: &Payload) -> Opened {
-        let Some(VersionedPrivateTransaction { transaction, version }) = from_text(&payload.text)
-            .ok()
-            .and_then(|rlp| VersionedPrivateTransaction::decode(&rlp).ok())
+        let Ok(VersionedPrivateTransaction { transaction, version }) =
+            VersionedPrivateTransaction::from_text(&payload.text)
         else {
             return Opened::Undecodable;
         };

@@ -102,11 +102,6 @@ impl GroupRun {
         self.reads.insert(read, value);
     }
 
-    /// Whether this read was supplied.
-    pub(super) fn has(&self, read: &PublicRead) -> bool {
-        self.reads.contains(read)
-    }
-
     /// Runs on until the end or until public state is missing.
     ///
     /// # Errors

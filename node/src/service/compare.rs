@@ -17,11 +17,7 @@ use super::{
     messages::{self, CountedPage, CountedRequest, RootReply, RootRequest, WireId},
     view::View,
 };
-use crate::{
-    chain::BlockRef,
-    enclave::AskError,
-    state::{GroupBlock, Reason},
-};
+use crate::{chain::BlockRef, enclave::AskError, state::GroupBlock};
 
 /// Pages of ids that are compared when roots differ, at most.
 const PAGES_MAX: usize = 1_000;
@@ -255,13 +251,7 @@ impl Comparison {
         let mut pages = self.view.records(group, 0, to);
         while let Some(records) = pages.next()? {
             for record in &records {
-                let counted =
-                    record.markers.iter().filter(|marker| marker.reason == Reason::Executed);
-                ids.extend(counted.map(|marker| WireId {
-                    block: record.block.into(),
-                    index: marker.index,
-                    payload: marker.payload.0,
-                }));
+                ids.extend(WireId::counted(record));
             }
             tokio::task::yield_now().await;
         }

@@ -229,13 +229,11 @@ impl Members {
         let mut pages = self.view.records(group, 0, until.number);
         while let Some(records) = pages.next()? {
             for record in &records {
-                let counted = record.markers.iter().filter(|it| it.reason == Reason::Executed);
-                for marker in counted {
+                for id in WireId::counted(record) {
                     if skip > 0 {
                         skip -= 1;
                     } else if ids.len() < IDS_MAX {
-                        let block = record.block.into();
-                        ids.push(WireId { block, index: marker.index, payload: marker.payload.0 });
+                        ids.push(id);
                     } else {
                         return Ok(ids);
                     }

@@ -11,6 +11,7 @@ use coterie_core::{EnclaveKey, GroupId, PayloadKey};
 use crate::{
     chain::{BlockRef, PublicAccount, PublicRead, PublicValue},
     enclave::{HistoryEntry, Opening, SealedPayload},
+    state::{GroupBlock, Reason},
 };
 
 /// Asks for a page of a group's history: [`HistoryRequest`] → [`HistoryPage`].
@@ -265,6 +266,15 @@ pub struct WireId {
     pub index: u64,
     /// The id.
     pub payload: B256,
+}
+
+impl WireId {
+    /// The ids that counted in a block, in order.
+    pub fn counted(record: &GroupBlock) -> impl Iterator<Item = Self> {
+        let block = record.block.into();
+        let counted = record.markers.iter().filter(|marker| marker.reason == Reason::Executed);
+        counted.map(move |marker| Self { block, index: marker.index, payload: marker.payload.0 })
+    }
 }
 
 /// Tells a new member that a history waits for it.

@@ -13,9 +13,6 @@ use crate::{
     state::{EMPTY_ROOT, GroupBlock, Reason},
 };
 
-/// Records read from the store at a time.
-const RECORDS_PAGE: usize = 256;
-
 impl Service {
     /// The next private nonce of `address` in `group` at the followed head; zero when either is
     /// unknown.
@@ -173,19 +170,14 @@ impl Service {
         };
         let limit = self.options.logs_max;
         let mut logs = Vec::new();
-        let mut next = from;
-        while next <= to {
-            let records = self.view.state.group_blocks(group, next, to, RECORDS_PAGE)?;
+        let mut pages = self.view.records(group, from, to);
+        while let Some(records) = pages.next()? {
             for record in &records {
                 self.collect(record, &filter, &mut logs)?;
                 if logs.len() > limit {
                     let limit = u64::try_from(limit).unwrap_or(u64::MAX);
                     return Err(ReadError::TooMuch { limit, of: "logs" });
                 }
-            }
-            match records.last() {
-                Some(last) if records.len() == RECORDS_PAGE => next = last.block.number + 1,
-                _ => break,
             }
         }
         Ok(logs)

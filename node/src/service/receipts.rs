@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, Bytes, TxKind};
 use coterie_core::{
-    Marker, PayloadKey, Recipients, SignedPrivateTransaction,
-    marker::FLEXIBLE_PRIVACY,
-    wire::{VersionedPrivateTransaction, from_text},
+    Marker, PayloadKey, Recipients, SignedPrivateTransaction, definition::Rules,
+    marker::FLEXIBLE_PRIVACY, wire::VersionedPrivateTransaction,
 };
 
 use super::{PrivateReceipt, PrivateTransactionInfo, ReadError, Service, Tenant};
@@ -30,7 +29,8 @@ impl Service {
             return self.with_transaction(block, receipt).await.map(Some);
         }
         let Some(mined) = self.view.chain.mined(marker).await? else { return Ok(None) };
-        let Some(key) = marker_payload(marker, &mined)? else { return Ok(None) };
+        let rules = self.view.definition.rules;
+        let Some(key) = marker_payload(rules, marker, &mined)? else { return Ok(None) };
         self.wait_followed(mined.block).await?;
         // Read before the receipt is looked for: a history that is taken over in between must not
         // look as if the payload had come too late.
@@ -78,10 +78,13 @@ impl Service {
         let key = match self.view.state.receipt(marker)? {
             Some((_, receipt)) => receipt.payload,
             None => match self.view.chain.mined(marker).await? {
-                Some(mined) => match marker_payload(marker, &mined)? {
-                    Some(key) => key,
-                    None => return Ok(None),
-                },
+                Some(mined) => {
+                    let rules = self.view.definition.rules;
+                    let Some(key) = marker_payload(rules, marker, &mined)? else {
+                        return Ok(None);
+                    };
+                    key
+                }
                 None => return Ok(None),
             },
         };
@@ -176,18 +179,20 @@ impl Service {
     }
 }
 
-/// The payload that a mined marker names; `None` for a marker of 64 bytes, whose second half means
-/// nothing under our rules: it is no marker of ours.
-fn marker_payload(hash: B256, mined: &MinedTransaction) -> Result<Option<PayloadKey>, ReadError> {
+/// The payload that a mined marker names; `None` when it is no marker under the network's rules.
+fn marker_payload(
+    rules: Rules,
+    hash: B256,
+    mined: &MinedTransaction,
+) -> Result<Option<PayloadKey>, ReadError> {
     if mined.to != Some(FLEXIBLE_PRIVACY) {
         return Err(ReadError::NotAMarker(hash));
     }
     let marker = Marker::parse(&mined.input).map_err(|_| ReadError::NotAMarker(hash))?;
-    Ok(marker.add_blob.is_none().then_some(marker.payload))
+    Ok(marker.payload_under(rules))
 }
 
 /// The transaction in a payload, if it decodes.
 fn transaction(payload: &Payload) -> Option<SignedPrivateTransaction> {
-    let rlp = from_text(&payload.text).ok()?;
-    Some(VersionedPrivateTransaction::decode(&rlp).ok()?.transaction)
+    Some(VersionedPrivateTransaction::from_text(&payload.text).ok()?.transaction)
 }
