@@ -8,11 +8,12 @@ use std::{
 };
 
 use alloy_primitives::{Address, B256};
-use coterie_core::{GroupId, NetworkDefinition, PayloadKey, marker::Marker};
+use coterie_core::{GroupId, NetworkDefinition, PayloadKey};
 use rayon::prelude::*;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::{
+    ahead::{Ahead, Reader},
     histories::Histories,
     install::Task,
     join::{self, Joining, TakenOver, facts_at_head},
@@ -20,12 +21,12 @@ use super::{
     prepare::Preparer,
     run::{GroupRun, RunResult, Start},
     seen,
-    sort::{Candidate, Earlier, Item, Readable, Sorted, sort},
+    sort::{Candidate, Earlier, Item, Sorted, sort},
     source::ParentState,
 };
 use crate::{
-    chain::{Block, BlockId, BlockRef, Chain, ChainError, Header, MarkerTransaction},
-    enclave::{AcceptedHistory, Decided, Enclave, EnclaveUnavailable},
+    chain::{Block, BlockId, BlockRef, Chain, ChainError, Header},
+    enclave::{AcceptedHistory, Enclave, EnclaveUnavailable},
     executor::{Executor, Fault},
     service::{Following, GroupEvent, TakeOver},
     state::{BlockCommit, Decision, EMPTY_ROOT, GroupCommit, State, StateError},
@@ -103,6 +104,10 @@ pub struct Follower {
     pub(super) tasks: BTreeMap<GroupId, Task>,
     /// Histories that wait to be installed, in the order in which they came.
     pub(super) installing: VecDeque<TakenOver>,
+    /// The block after the one that was applied last.
+    ahead: Option<Ahead>,
+    /// What the enclave said of the markers of a block that waits to be applied.
+    asked: Option<(B256, Vec<Candidate>)>,
 }
 
 /// What a task that takes over a history brings.
@@ -160,6 +165,8 @@ impl Follower {
             taken: mpsc::channel(16),
             tasks: BTreeMap::new(),
             installing: VecDeque::new(),
+            ahead: None,
+            asked: None,
         }
     }
 
@@ -328,8 +335,10 @@ impl Follower {
         match machine.poll() {
             Action::Wait => return Ok(false),
             Action::Fetch(number) => {
-                let block = self.chain.block(BlockId::Number(number)).await?;
-                machine.on_block(block);
+                let block = self.read(number).await?;
+                if let Some(machine) = &mut self.machine {
+                    machine.on_block(block);
+                }
             }
             Action::Compare(number) => {
                 let theirs =
@@ -367,6 +376,7 @@ impl Follower {
 
     async fn rewind(&mut self, common: BlockRef, orphaned: &[BlockRef]) -> Result<(), FollowError> {
         tracing::warn!(common = common.number, blocks = orphaned.len(), "the chain reorganised");
+        self.forget_ahead().await;
         self.enclave.reorg(common, orphaned).await?;
         self.state.rewind(common)?;
         for history in self.enclave.histories().await? {
@@ -405,6 +415,7 @@ impl Follower {
     async fn apply(&mut self, block: Block) -> Result<(), FollowError> {
         let at = block_ref(&block.header);
         let candidates = self.candidates(&block).await?;
+        self.read_ahead(at);
         let mut sorted = self.sorted(at, &candidates, &[])?;
         // Groups that wait for their history: their markers are decided again when it is there.
         for group in self.joining.keys() {
@@ -419,6 +430,10 @@ impl Follower {
             runs.push(self.begin(group, &block.header, items)?);
         }
         let results = self.finish(self.execute(runs, &block.header).await?)?;
+        // Only now, so that it does not hold up execution: what follows writes and waits.
+        if let Some(ahead) = &mut self.ahead {
+            ahead.go();
+        }
         for result in &results {
             if !result.reads.is_empty() {
                 self.enclave.record_reads(result.group, at.hash, &result.reads).await?;
@@ -431,35 +446,53 @@ impl Follower {
         Ok(())
     }
 
-    /// What the enclave says of the block's markers, decoded.
-    pub(super) async fn candidates(&self, block: &Block) -> Result<Vec<Candidate>, FollowError> {
-        let rules = self.definition.rules;
-        let payload = |it: &MarkerTransaction| Marker::parse(&it.input).ok()?.payload_under(rules);
-        let markers: Vec<(&MarkerTransaction, PayloadKey)> =
-            block.markers.iter().filter_map(|it| Some((it, payload(it)?))).collect();
-        // Also for a block without markers: the enclave's position must not leave out blocks, or a
-        // reorg that passed unnoticed would look like the same branch.
-        let keys: Vec<PayloadKey> = markers.iter().map(|(_, key)| *key).collect();
-        let decided = self.enclave.decide(block_ref(&block.header), &keys).await?;
-        let readable: Vec<Readable> = decided.into_par_iter().map(|it| self.readable(it)).collect();
-        let candidate = |((it, key), readable): ((&MarkerTransaction, PayloadKey), Readable)| {
-            Candidate { index: it.index, marker: it.hash, from: it.from, key, readable }
-        };
-        Ok(markers.into_iter().zip(readable).map(candidate).collect())
+    /// Reads blocks and their payloads.
+    pub(super) fn reader(&self) -> Reader {
+        Reader {
+            chain: Arc::clone(&self.chain),
+            enclave: Arc::clone(&self.enclave),
+            preparer: Arc::clone(&self.preparer),
+            rules: self.definition.rules,
+        }
     }
 
-    fn readable(&self, decided: Decided) -> Readable {
-        let (payload, late) = match decided {
-            Decided::Unreadable => return Readable::No,
-            Decided::Malformed => return Readable::Malformed,
-            Decided::InTime(payload) => (payload, false),
-            Decided::Late(payload) => (payload, true),
+    /// The canonical block of this number, which may have been read ahead.
+    async fn read(&mut self, number: u64) -> Result<Option<Block>, FollowError> {
+        let ahead = match self.ahead.take() {
+            Some(ahead) if ahead.number() == number => ahead,
+            other => {
+                self.ahead = other;
+                self.forget_ahead().await;
+                return Ok(self.chain.block(BlockId::Number(number)).await?);
+            }
         };
-        if late {
-            tracing::warn!(payload = %payload.key.0, "a payload was not here when its marker was followed");
+        let Some((block, candidates)) = ahead.finish().await? else { return Ok(None) };
+        self.asked = candidates.map(|candidates| (block.header.hash, candidates));
+        Ok(Some(block))
+    }
+
+    /// What the enclave says of the block's markers; it may have been asked already.
+    async fn candidates(&mut self, block: &Block) -> Result<Vec<Candidate>, FollowError> {
+        match self.asked.take() {
+            Some((hash, candidates)) if hash == block.header.hash => Ok(candidates),
+            Some(_) | None => Ok(self.reader().candidates(block).await?),
         }
-        let opened = self.preparer.prepare(&payload);
-        Readable::Yes { marker_signer: payload.marker_signer, late, opened }
+    }
+
+    /// What was read ahead no longer holds. Waits for it: the enclave must not be asked about a
+    /// block after we went elsewhere.
+    pub(super) async fn forget_ahead(&mut self) {
+        self.asked = None;
+        if let Some(ahead) = self.ahead.take() {
+            // It is read again, and fails again if it does.
+            let _ = ahead.finish().await;
+        }
+    }
+
+    /// Begins to read the block after this one, if the chain has more.
+    fn read_ahead(&mut self, at: BlockRef) {
+        let more = self.head.borrow().is_some_and(|head| head.number > at.number);
+        self.ahead = more.then(|| self.reader().ahead(at));
     }
 
     /// What the candidates mean. `decided` are decisions that are not in private state yet.

@@ -168,6 +168,8 @@ impl Follower {
             self.state.remember(vec![join::write(&self.joining)])?;
             self.publish_joining();
         }
+        // Asked before these payloads were here.
+        self.forget_ahead().await;
         self.enclave.accept_history(history.clone(), payloads.clone(), reads.clone()).await?;
         self.histories.insert(history);
         self.replace(taken).await
@@ -241,7 +243,7 @@ impl Follower {
             }
         })?;
         let at = block_ref(&block.header);
-        let candidates = self.candidates(&block).await?;
+        let candidates = self.reader().candidates(&block).await?;
         let mut sorted = self.sorted(at, &candidates, &replacement.decisions)?;
         let group = start.group;
         let Some(items) = sorted.groups.remove(&group) else {

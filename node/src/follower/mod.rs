@@ -8,6 +8,7 @@
 //! Rules: design 2 to 2.4, protocol specification 6. An unreadable payload is a decision; an
 //! enclave or chain that does not answer is waited for.
 
+mod ahead;
 mod driver;
 mod histories;
 mod install;
