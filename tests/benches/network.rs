@@ -120,7 +120,7 @@ pub(crate) async fn start_node(member: Member<'_>) -> Result<Node> {
         follower: FollowerOptions::default(),
         markers: MarkerOptions { key: Some(key), gas_price_max: u128::MAX },
         service: ServiceOptions::default(),
-        confirmations: 0,
+        confirmations: coterie_node::service::Confirmations::Blocks(0),
         compare_pause: Duration::from_secs(1),
         rpc_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, rpc_port)),
         rpc: rpc::Options::default(),

@@ -69,6 +69,7 @@ fn options(config: Config) -> Result<NodeOptions> {
     let mut chain = RpcOptions::new(config.chain.url);
     chain.poll_interval = config.chain.poll_interval;
     chain.timeout = config.chain.request_timeout;
+    let push_blocks = enclave.limits.stranger_blocks / 2;
     Ok(NodeOptions {
         name: config.name,
         chain: Arc::new(RpcChain::new(chain)?),
@@ -98,6 +99,7 @@ fn options(config: Config) -> Result<NodeOptions> {
         service: ServiceOptions {
             receipt_wait: config.rpc.receipt_wait,
             logs_max: config.rpc.logs_max,
+            push_blocks,
         },
         confirmations: config.chain.confirmations,
         compare_pause: config.compare_interval,

@@ -6,6 +6,7 @@
 use std::{fmt, fs::File, path::Path};
 
 use super::{Config, MarkerSigner};
+use crate::service::Confirmations;
 
 /// Something that deserves attention.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +88,7 @@ fn network(config: &Config, found: &mut Vec<Problem>) {
     if enclave.peers.is_empty() {
         warn("enclave.peers", "no peer is named, so one of them must name this node");
     }
-    if config.chain.confirmations == 0 {
+    if config.chain.confirmations == Confirmations::Blocks(0) {
         warn(
             "chain.confirmations",
             "new members get history at once; on a chain with reorgs wait for some blocks",

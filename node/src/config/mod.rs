@@ -26,6 +26,7 @@ pub use self::check::{Problem, Severity};
 use crate::{
     enclave::options::{EnclaveLimits, EnclaveTimeouts},
     rpc,
+    service::Confirmations,
 };
 
 /// Bytes that a configuration file may have.
@@ -69,8 +70,8 @@ pub struct ChainConfig {
     pub first_block: u64,
     /// How deep a reorg may be before the node stops following, in blocks.
     pub reorg_depth_max: u64,
-    /// Blocks that must follow an addition before its history is given to the new member.
-    pub confirmations: u64,
+    /// When an addition is old enough for its history to be given to the new member.
+    pub confirmations: Confirmations,
 }
 
 /// The JSON-RPC port.

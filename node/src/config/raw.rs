@@ -39,7 +39,7 @@ pub(super) struct RawChain {
     pub(super) request_timeout_ms: Option<u64>,
     pub(super) first_block: Option<u64>,
     pub(super) reorg_depth_max: Option<u64>,
-    pub(super) confirmations: Option<u64>,
+    pub(super) confirmations: Option<NumberOrText>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

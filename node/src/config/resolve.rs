@@ -22,6 +22,7 @@ use crate::{
     enclave::options::{EnclaveLimits, EnclaveTimeouts},
     jsonrpc::Limits,
     rpc::{self, Cors},
+    service::Confirmations,
 };
 
 const RPC_PORT: u16 = 8545;
@@ -132,6 +133,21 @@ impl Place<'_> {
     }
 }
 
+/// When an addition is old enough: a number of blocks, or the word `finalized`.
+fn confirmations(
+    at: Place<'_>,
+    value: Option<&NumberOrText>,
+) -> Result<Confirmations, ConfigError> {
+    match value {
+        None => Ok(Confirmations::Blocks(0)),
+        Some(NumberOrText::Number(blocks)) => Ok(Confirmations::Blocks(*blocks)),
+        Some(NumberOrText::Text(word)) if word == "finalized" => Ok(Confirmations::Finalized),
+        Some(NumberOrText::Text(word)) => {
+            Err(at.wrong("chain.confirmations", word, "a number of blocks, or \"finalized\""))
+        }
+    }
+}
+
 fn chain(at: Place<'_>, raw: &RawChain) -> Result<ChainConfig, ConfigError> {
     let second = Duration::from_secs(1);
     Ok(ChainConfig {
@@ -144,7 +160,7 @@ fn chain(at: Place<'_>, raw: &RawChain) -> Result<ChainConfig, ConfigError> {
         )?,
         first_block: raw.first_block.unwrap_or(0),
         reorg_depth_max: raw.reorg_depth_max.unwrap_or(REORG_DEPTH_MAX),
-        confirmations: raw.confirmations.unwrap_or(0),
+        confirmations: confirmations(at, raw.confirmations.as_ref())?,
     })
 }
 

@@ -145,7 +145,8 @@ fn the_smallest_configuration_has_sensible_defaults() {
     assert_eq!(config.enclave.limits, EnclaveLimits::default());
     assert_eq!(config.enclave.timeouts, EnclaveTimeouts::default());
     let chain = &config.chain;
-    assert_eq!((chain.first_block, chain.reorg_depth_max, chain.confirmations), (0, 256, 0));
+    assert_eq!((chain.first_block, chain.reorg_depth_max), (0, 256));
+    assert_eq!(chain.confirmations, Confirmations::Blocks(0));
     assert_eq!(config.markers.signer, MarkerSigner::Random);
     assert_eq!(config.markers.gas_price_max, None);
     assert_eq!(config.log.format, LogFormat::Plain);
@@ -161,7 +162,8 @@ fn every_key_of_the_node_is_understood() {
     assert_eq!(config.chain.poll_interval, Duration::from_millis(500));
     assert_eq!(config.chain.request_timeout, Duration::from_secs(3));
     let chain = &config.chain;
-    assert_eq!((chain.first_block, chain.reorg_depth_max, chain.confirmations), (100, 50, 12));
+    assert_eq!((chain.first_block, chain.reorg_depth_max), (100, 50));
+    assert_eq!(chain.confirmations, Confirmations::Blocks(12));
     assert_eq!(config.rpc.listen, "0.0.0.0:20000".parse().unwrap());
     assert_eq!(config.rpc.options.requests_max, 7);
     assert!(config.rpc.options.operator_methods);
@@ -326,7 +328,7 @@ fn problems_are_found_before_the_node_starts() {
 
     fs::write(files.path("tm.key"), "").unwrap();
     config.enclave.peers = vec![Url::parse("http://bob:9001").unwrap()];
-    config.chain.confirmations = 5;
+    config.chain.confirmations = Confirmations::Finalized;
     config.markers.signer = MarkerSigner::KeyFile(files.path("tm.key"));
     assert_eq!(keys(&config), [""; 0]);
 

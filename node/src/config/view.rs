@@ -8,7 +8,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::{Config, LogFormat, MarkerSigner};
-use crate::rpc::Cors;
+use crate::{rpc::Cors, service};
 
 /// Renders `config` as TOML.
 pub(super) fn render(config: &Config) -> String {
@@ -84,7 +84,14 @@ struct Chain {
     request_timeout_ms: u128,
     first_block: u64,
     reorg_depth_max: u64,
-    confirmations: u64,
+    confirmations: Confirmations,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Confirmations {
+    Blocks(u64),
+    Word(&'static str),
 }
 
 #[derive(Serialize)]
@@ -157,7 +164,10 @@ fn chain(config: &Config) -> Chain {
         request_timeout_ms: chain.request_timeout.as_millis(),
         first_block: chain.first_block,
         reorg_depth_max: chain.reorg_depth_max,
-        confirmations: chain.confirmations,
+        confirmations: match chain.confirmations {
+            service::Confirmations::Blocks(blocks) => Confirmations::Blocks(blocks),
+            service::Confirmations::Finalized => Confirmations::Word("finalized"),
+        },
     }
 }
 

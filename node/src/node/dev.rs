@@ -28,7 +28,7 @@ use crate::{
     follower::FollowerOptions,
     rpc,
     service::{
-        ServiceOptions,
+        Confirmations, ServiceOptions,
         markers::{MarkerKey, MarkerOptions},
     },
     state::StateOptions,
@@ -210,7 +210,7 @@ impl DevNetwork {
             follower: FollowerOptions::default(),
             markers: MarkerOptions { key: marker_key(name), gas_price_max: u128::MAX },
             service: ServiceOptions::default(),
-            confirmations: 0,
+            confirmations: Confirmations::Blocks(0),
             compare_pause: Duration::from_secs(1),
             rpc_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             rpc: rpc::Options {

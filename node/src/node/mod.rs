@@ -26,8 +26,8 @@ use crate::{
     follower::{FollowError, Follower, FollowerOptions, FollowerParts, Preparer, was_unread},
     rpc,
     service::{
-        Comparison, LatePayloads, Members, Service, ServiceOptions, View, markers::MarkerOptions,
-        offer_histories,
+        Comparison, Confirmations, LatePayloads, Members, Service, ServiceOptions, View,
+        markers::MarkerOptions, offer_histories,
     },
     state::{State, StateError, StateOptions},
     store::{FjallOptions, FjallStore, MemoryStore, Store, StoreError},
@@ -56,8 +56,8 @@ pub struct NodeOptions {
     pub markers: MarkerOptions,
     /// Limits of the service.
     pub service: ServiceOptions,
-    /// Blocks that must follow an addition before its history is given.
-    pub confirmations: u64,
+    /// When an addition is old enough for its history to be given.
+    pub confirmations: Confirmations,
     /// The pause between two comparisons of state roots.
     pub compare_pause: Duration,
     /// Where the API listens.
@@ -280,8 +280,10 @@ fn tasks(
     (service, comparison): (&Arc<Service>, &Arc<Comparison>),
     compare_pause: Duration,
 ) -> Vec<JoinHandle<()>> {
+    let sending = Arc::clone(service);
     let (service, comparison) = (Arc::clone(service), Arc::clone(comparison));
     vec![
+        until_stopped(stop, async move { sending.watch_sent().await }),
         until_stopped(stop, offer_histories(view.clone())),
         until_stopped(stop, tell_head(Arc::clone(enclave), view)),
         until_stopped(stop, async move { service.watch_follower().await }),

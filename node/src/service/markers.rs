@@ -111,6 +111,22 @@ pub struct MarkerFields {
     pub gas_limit: u64,
 }
 
+/// A marker that the chain has taken.
+#[derive(Clone, Debug)]
+pub struct Marked {
+    /// Its transaction hash.
+    pub hash: B256,
+    /// The signed transaction.
+    raw: Vec<u8>,
+    fields: MarkerFields,
+}
+
+impl Marked {
+    pub(super) const fn new(hash: B256, raw: Vec<u8>, fields: MarkerFields) -> Self {
+        Self { hash, raw, fields }
+    }
+}
+
 impl Markers {
     /// Prepares to sign for `chain_id`. `followed` says when the chain's gas price may be another
     /// one.
@@ -139,54 +155,77 @@ impl Markers {
         Ticket { key, before, done }
     }
 
-    /// Waits for the ticket's turn, signs the marker and submits it. Its transaction hash.
+    /// Waits for the ticket's turn, signs the marker and submits it. That goes on when nobody waits
+    /// for the answer any more, so that a client that hangs up leaves nothing in doubt.
     ///
     /// # Errors
     ///
     /// What the chain answered; the place in the queue is given up.
-    pub async fn submit(&self, ticket: Ticket, fields: MarkerFields) -> Result<B256, ChainError> {
+    pub async fn submit(&self, ticket: Ticket, fields: MarkerFields) -> Result<Marked, ChainError> {
         let Ticket { key, before, done } = ticket;
-        let previous = match before {
-            Some(before) => before.await.ok().flatten(),
-            None => None,
-        };
-        if let Some(outbox) = &self.outbox {
-            let answer = outbox.put(fields);
-            // The next one of the group may follow: it goes out after this one.
-            let _ = done.send(None);
-            let stopped = || ChainError::Unavailable {
-                endpoint: "chain".into(),
-                reason: "the node is stopping".into(),
+        let outbox = self.outbox.clone();
+        let (chain, chain_id) = (Arc::clone(&self.chain), self.chain_id);
+        let task = tokio::spawn(async move {
+            let previous = match before {
+                Some(before) => before.await.ok().flatten(),
+                None => None,
             };
-            return answer.await.map_err(|_| stopped())?;
-        }
-        if let Some(previous) = previous {
-            self.wait_mined(previous).await;
-        }
-        // A fresh key owns nothing: whatever the private transaction names, it can only pay
-        // nothing. (Besu copies the price, and such a marker is refused.)
-        let raw = sign(&key, self.chain_id, 0, fields, 0);
-        let hash = self.chain.submit(&raw).await?;
-        // Nobody waits when this was the queue's last.
-        let _ = done.send(Some(hash));
-        Ok(hash)
+            if let Some(outbox) = outbox {
+                let answer = outbox.put(fields);
+                // The next one of the group may follow: it goes out after this one.
+                let _ = done.send(None);
+                return answer.await.unwrap_or_else(|_| Err(stopped()));
+            }
+            if let Some(previous) = previous {
+                wait_mined(&*chain, previous).await;
+            }
+            // A fresh key owns nothing: whatever the private transaction names, it can only pay
+            // nothing. (Besu copies the price, and such a marker is refused.)
+            let raw = sign(&key, chain_id, 0, fields, 0);
+            let hash = chain.submit(&raw).await?;
+            // Nobody waits when this was the queue's last.
+            let _ = done.send(Some(hash));
+            Ok(Marked::new(hash, raw, fields))
+        });
+        task.await.unwrap_or_else(|_| Err(stopped()))
     }
 
-    async fn wait_mined(&self, hash: B256) {
-        let wait = async {
-            while !matches!(self.chain.mined(hash).await, Ok(Some(_))) {
-                tokio::time::sleep(MINED_POLL).await;
+    /// Puts a marker that is not mined on the chain again, whose node may have lost it. When its
+    /// nonce was used for something else, the payload is marked by another transaction: this one.
+    ///
+    /// # Errors
+    ///
+    /// What the chain answered.
+    pub async fn again(&self, marked: &Marked) -> Result<Option<Marked>, ChainError> {
+        match (self.chain.submit(&marked.raw).await, &self.outbox) {
+            (Err(ChainError::Refused { message, .. }), Some(outbox))
+                if is_nonce_error(&message) =>
+            {
+                outbox.put(marked.fields).await.unwrap_or_else(|_| Err(stopped())).map(Some)
             }
-        };
-        // A marker that is never mined must not hold up its group for ever.
-        let _ = tokio::time::timeout(MINED_WAIT_MAX, wait).await;
+            (answer, _) => answer.map(|_| None),
+        }
     }
+}
+
+async fn wait_mined(chain: &dyn Chain, hash: B256) {
+    let wait = async {
+        while !matches!(chain.mined(hash).await, Ok(Some(_))) {
+            tokio::time::sleep(MINED_POLL).await;
+        }
+    };
+    // A marker that is never mined must not hold up its group for ever.
+    let _ = tokio::time::timeout(MINED_WAIT_MAX, wait).await;
 }
 
 impl std::fmt::Debug for Markers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Markers").field("outbox", &self.outbox).finish_non_exhaustive()
     }
+}
+
+fn stopped() -> ChainError {
+    ChainError::Unavailable { endpoint: "chain".into(), reason: "the node is stopping".into() }
 }
 
 /// A signed marker transaction.

@@ -28,7 +28,7 @@ use super::{
     view::{GroupView, View},
 };
 use crate::{
-    chain::{BlockRef, PublicRead, PublicValue},
+    chain::{BlockId, BlockRef, PublicRead, PublicValue},
     enclave::{EnclaveUnavailable, HistoryEntry, MemberHandler},
     state::{GroupBlock, Reason, StateError},
 };
@@ -46,11 +46,25 @@ const ASKED_SPAN: Duration = Duration::from_secs(60);
 const OFFERS_MAX: usize = 4_096;
 const OFFER_SPAN: Duration = Duration::from_secs(600);
 
+/// When a block is old enough for its history to be given (design, 2.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmations {
+    /// When so many blocks have followed it.
+    Blocks(u64),
+    /// When the chain calls it finalized.
+    Finalized,
+}
+
+impl From<u64> for Confirmations {
+    fn from(blocks: u64) -> Self {
+        Self::Blocks(blocks)
+    }
+}
+
 /// Answers other members.
 pub struct Members {
     view: View,
-    /// Blocks that must follow an addition before its history is given.
-    confirmations: u64,
+    confirmations: Confirmations,
     lists: Cache<ListKey, Arc<Vec<HistoryEntry>>, Entries>,
     memberships: Memberships,
     asked: Limiter,
@@ -113,9 +127,9 @@ impl From<ReadError> for Refusal {
 
 impl Members {
     /// Answers from `view`.
-    pub fn new(view: View, confirmations: u64) -> Self {
+    pub fn new(view: View, confirmations: impl Into<Confirmations>) -> Self {
         Self {
-            confirmations,
+            confirmations: confirmations.into(),
             lists: Cache::with_weighter(LISTS_MAX, LISTED_MAX, Entries),
             memberships: Memberships::new(view.clone()),
             asked: Limiter::new(ASKED_MAX, ASKED_SPAN),
@@ -253,7 +267,7 @@ impl Members {
             Some(until) => {
                 let until: BlockRef = (*until).into();
                 if self.until(asker, group, until.number).await? != until
-                    || !self.is_confirmed(until)
+                    || self.confirmed().await? < until.number
                 {
                     return Err(Refusal::Later);
                 }
@@ -318,19 +332,23 @@ impl Members {
         Ok(())
     }
 
-    /// Whether enough blocks have followed this one.
-    fn is_confirmed(&self, block: BlockRef) -> bool {
-        let followed = self.view.followed().map(|followed| followed.number);
-        followed
-            .and_then(|followed| followed.checked_sub(self.confirmations))
-            .is_some_and(|confirmed| block.number <= confirmed)
+    /// The newest block whose history may be given.
+    async fn confirmed(&self) -> Result<u64, Refusal> {
+        let followed = self.view.followed().ok_or(Refusal::Later)?.number;
+        match self.confirmations {
+            Confirmations::Blocks(blocks) => followed.checked_sub(blocks).ok_or(Refusal::Later),
+            Confirmations::Finalized => {
+                let finalized = self.view.chain.block_ref(BlockId::Finalized).await;
+                let finalized = finalized.map_err(ReadError::from)?.ok_or(Refusal::Later)?;
+                Ok(finalized.number.min(followed))
+            }
+        }
     }
 
     /// Up to where `asker` may have the history now.
     async fn latest_until(&self, asker: &EnclaveKey, group: GroupId) -> Result<BlockRef, Refusal> {
-        let followed = self.view.followed().ok_or(Refusal::Later)?;
-        let number = followed.number.checked_sub(self.confirmations).ok_or(Refusal::Later)?;
-        self.until(asker, group, number).await
+        let confirmed = self.confirmed().await?;
+        self.until(asker, group, confirmed).await
     }
 
     /// `number`'s block if `asker` is a member then, or the block of its last removal before.

@@ -20,6 +20,7 @@ mod read;
 mod receipts;
 mod send;
 mod types;
+mod unmined;
 mod view;
 
 use std::{
@@ -35,7 +36,7 @@ pub use self::{
     error::{HealError, MarkerRefused, ReadError, SendError},
     following::{Following, GroupEvent, TakeOver},
     late::LatePayloads,
-    members::Members,
+    members::{Confirmations, Members},
     offers::offer_histories,
     types::{
         CallOutcome, CallRequest, GroupInfo, LogFilter, LogRange, PrivateLog, PrivateReceipt,
@@ -46,6 +47,7 @@ pub use self::{
 use self::{
     markers::{MarkerOptions, Markers},
     pulse::Pulse,
+    unmined::Unmined,
 };
 use crate::chain::ChainError;
 
@@ -56,11 +58,14 @@ pub struct ServiceOptions {
     pub receipt_wait: Duration,
     /// Logs in one answer, at most.
     pub logs_max: usize,
+    /// Followed blocks after which a payload that is not mined is pushed again: half of what
+    /// recipients keep a stranger's for.
+    pub push_blocks: u64,
 }
 
 impl Default for ServiceOptions {
     fn default() -> Self {
-        Self { receipt_wait: Duration::from_secs(5), logs_max: 10_000 }
+        Self { receipt_wait: Duration::from_secs(5), logs_max: 10_000, push_blocks: 500 }
     }
 }
 
@@ -72,6 +77,7 @@ pub struct Service {
     options: ServiceOptions,
     pulse: Pulse,
     late: LatePayloads,
+    unmined: Unmined,
 }
 
 impl Service {
@@ -80,7 +86,8 @@ impl Service {
         let (chain, followed) = (Arc::clone(&view.chain), view.following.followed.clone());
         let markers = Markers::new(chain, view.definition.chain_id, markers, followed);
         let pulse = Pulse::new(view.following.clone());
-        Self { view, markers, options, pulse, late: LatePayloads::default() }
+        let unmined = Unmined::new(options.push_blocks);
+        Self { view, markers, options, pulse, late: LatePayloads::default(), unmined }
     }
 
     /// The caller of a node without authentication: its first enclave key.
@@ -100,6 +107,11 @@ impl Service {
     /// Notes when the follower saw the chain, for [`Self::readiness`]; ends with the follower.
     pub async fn watch_follower(&self) {
         self.pulse.watch().await;
+    }
+
+    /// Looks after what was sent until it is mined; ends with the follower.
+    pub async fn watch_sent(&self) {
+        self.unmined.watch(&self.view, &self.markers).await;
     }
 
     /// The late payloads, to be told of each.

@@ -11,7 +11,7 @@ use alloy_primitives::{B256, U256};
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as TaskMutex, oneshot, watch};
 
-use super::markers::{MarkerFields, MarkerKey, is_nonce_error, sign};
+use super::markers::{Marked, MarkerFields, MarkerKey, is_nonce_error, sign};
 use crate::chain::{BlockRef, Chain, ChainError};
 
 /// Markers that are submitted together, at most.
@@ -38,7 +38,7 @@ struct Queue {
 /// A marker that waits.
 struct Waiting {
     fields: MarkerFields,
-    answer: oneshot::Sender<Result<B256, ChainError>>,
+    answer: oneshot::Sender<Result<Marked, ChainError>>,
     /// Its nonce was refused once.
     again: bool,
 }
@@ -68,12 +68,12 @@ impl Outbox {
         &self.key
     }
 
-    /// Takes a marker; its transaction hash comes when the chain has it. The order of these calls is
+    /// Takes a marker; it comes back when the chain has it. The order of these calls is
     /// the order on the chain.
     pub(super) fn put(
         self: &Arc<Self>,
         fields: MarkerFields,
-    ) -> oneshot::Receiver<Result<B256, ChainError>> {
+    ) -> oneshot::Receiver<Result<Marked, ChainError>> {
         let (answer, answered) = oneshot::channel();
         let mut queue = self.queue.lock();
         queue.waiting.push_back(Waiting { fields, answer, again: false });
@@ -117,7 +117,12 @@ impl Outbox {
         let signed = |waiting: &Waiting, nonce| self.sign(waiting.fields, nonce, chain_price);
         let raw: Vec<_> =
             together.iter().zip(first..).map(|(it, nonce)| signed(it, nonce)).collect();
-        let mut answers = self.chain.submit_all(&raw).await;
+        let marked = |(waiting, raw): (&Waiting, Vec<u8>), answer: Result<B256, ChainError>| {
+            answer.map(|hash| Marked::new(hash, raw, waiting.fields))
+        };
+        let answers = self.chain.submit_all(&raw).await;
+        let mut answers: Vec<_> =
+            together.iter().zip(raw).zip(answers).map(|(it, answer)| marked(it, answer)).collect();
         if answers.iter().all(Result::is_ok) {
             known.nonce = Some(first + together.len() as u64);
         }
@@ -132,9 +137,10 @@ impl Outbox {
             } else if let Some(nonce) = free.front() {
                 // Marked once more, earlier: the marker that is in already is a duplicate then,
                 // which has no effect, and the order stays.
-                match self.chain.submit(&signed(waiting, *nonce)).await {
+                let raw = signed(waiting, *nonce);
+                match self.chain.submit(&raw).await {
                     Ok(hash) => {
-                        *answer = Ok(hash);
+                        *answer = marked((waiting, raw), Ok(hash));
                         free.pop_front();
                     }
                     Err(error) => tracing::warn!(%error, "a free nonce could not be filled"),
@@ -145,7 +151,7 @@ impl Outbox {
     }
 
     /// Answers those who wait; whose nonce was not the next one, comes first once more.
-    fn tell(&self, together: Vec<Waiting>, answers: Vec<Result<B256, ChainError>>) {
+    fn tell(&self, together: Vec<Waiting>, answers: Vec<Result<Marked, ChainError>>) {
         let mut again = Vec::new();
         for (waiting, answer) in together.into_iter().zip(answers) {
             match &answer {
@@ -163,8 +169,7 @@ impl Outbox {
     }
 
     fn sign(&self, fields: MarkerFields, nonce: u64, chain_price: u128) -> Vec<u8> {
-        // Head room for a rising base fee; what is not needed is not charged above the base fee
-        // only on EIP-1559 chains, so the limit guards the rest.
+        // A quarter more than asked, for a rising base fee; all of it is paid, so there is a limit.
         let wanted = fields.gas_price.max(chain_price.saturating_add(chain_price / 4));
         sign(&self.key, self.chain_id, nonce, fields, wanted.min(self.gas_price_max))
     }

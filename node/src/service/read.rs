@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     chain::{BlockId, BlockRef},
-    executor::{self, Fault, PublicReads},
+    executor::{self, PublicReads},
     state::{EMPTY_ROOT, GroupBlock, Reason},
 };
 
@@ -72,26 +72,16 @@ impl Service {
             input: request.input,
             gas_max: self.view.definition.private_gas_cap,
         };
-        let mut reads = PublicReads::new();
-        loop {
-            match self.view.executor.call(&snapshot, &header, &call, &reads) {
-                Ok(executor::CallOutcome::Success(output)) => {
-                    return Ok(Some(CallOutcome::Returned(output)));
-                }
-                Ok(executor::CallOutcome::Revert(data)) => {
-                    return Ok(Some(CallOutcome::Reverted(data)));
-                }
-                Ok(executor::CallOutcome::Halt(Reason::TooManyPublicReads)) => {
-                    return Ok(Some(CallOutcome::TooManyPublicReads));
-                }
-                Ok(executor::CallOutcome::Halt(_)) => return Ok(Some(CallOutcome::Halted)),
-                Err(Fault::State(error)) => return Err(error.into()),
-                Err(Fault::Missing(read)) => {
-                    let values = self.view.chain.read(at.hash, &[read]).await?;
-                    values.into_iter().for_each(|value| reads.insert(read, value));
-                }
+        let executor = self.view.executor.clone();
+        let run = move |reads: &PublicReads| executor.call(&snapshot, &header, &call, reads);
+        Ok(Some(match self.view.execute(at.hash, run).await? {
+            executor::CallOutcome::Success(output) => CallOutcome::Returned(output),
+            executor::CallOutcome::Revert(data) => CallOutcome::Reverted(data),
+            executor::CallOutcome::Halt(Reason::TooManyPublicReads) => {
+                CallOutcome::TooManyPublicReads
             }
-        }
+            executor::CallOutcome::Halt(_) => CallOutcome::Halted,
+        }))
     }
 
     /// The private code at `address` after `block`: empty for an account without code, `None`

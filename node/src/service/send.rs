@@ -2,8 +2,8 @@
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use coterie_core::{
-    EnclaveKey, GroupId, PrivateTransaction, Recipients, Restriction, SignedPrivateTransaction,
-    access,
+    EnclaveKey, GroupId, PayloadKey, PrivateTransaction, Recipients, Restriction,
+    SignedPrivateTransaction, access,
     management::{ManagementCall, is_adding},
     transaction::DecodeError,
     wire::VersionedPrivateTransaction,
@@ -12,14 +12,15 @@ use coterie_core::{
 use super::{
     MarkerRefused, ReadError, SendError, Service, Tenant,
     error::marker_refused,
-    markers::MarkerFields,
+    markers::{Marked, MarkerFields},
     messages::{self, GroupRequest, KnownReply},
+    unmined::Sent,
     view::GroupView,
 };
 use crate::{
     chain::ChainError,
     enclave::Distribution,
-    executor::{Fault, GroupFacts, Prepared, PublicReads, recover_sender},
+    executor::{GroupFacts, Prepared, PublicReads, recover_sender},
 };
 
 /// Gas of a transaction before its data (yellow paper, G_transaction), and of 32 non-zero bytes
@@ -67,14 +68,23 @@ impl Service {
         let distribution = distribution(&accepted, ticket.signer());
         let payload = self.view.enclave.distribute(distribution).await?;
         let fields = MarkerFields { payload, gas_price, gas_limit };
-        self.markers.submit(ticket, fields).await.map_err(|error| match error {
+        let marked = self.markers.submit(ticket, fields).await.map_err(|error| match error {
             ChainError::Refused { code, message, .. } => {
                 SendError::Marker(marker_refused(code, message))
             }
             error @ (ChainError::Unavailable { .. } | ChainError::StatePruned(_)) => {
                 SendError::Chain(error)
             }
-        })
+        })?;
+        let hash = marked.hash;
+        self.look_after(payload, accepted.recipients, Some(marked));
+        Ok(hash)
+    }
+
+    /// Sees to it that what was sent is mined before its recipients drop it.
+    fn look_after(&self, payload: PayloadKey, recipients: Vec<EnclaveKey>, marker: Option<Marked>) {
+        let at = self.view.followed().map_or(0, |followed| followed.number);
+        self.unmined.add(Sent { payload, recipients, marker }, at);
     }
 
     /// Checks and distributes a signed private transaction, leaving the marker to the caller
@@ -102,6 +112,7 @@ impl Service {
             .enclave
             .distribute(distribution(&accepted, marker_signer.unwrap_or_default()))
             .await?;
+        self.look_after(payload, accepted.recipients, None);
         Ok(Bytes::copy_from_slice(payload.0.as_slice()))
     }
 
@@ -210,24 +221,16 @@ impl Service {
         let header = self.view.header(followed).await.map_err(read_error)?;
         let Recipients::Group(group) = signed.transaction.recipients else { return Ok(Vec::new()) };
         let prepared = Prepared {
-            key: coterie_core::PayloadKey(B256::ZERO),
+            key: PayloadKey(B256::ZERO),
             transaction: signed.clone(),
             version: facts.version,
             group,
             sender: Some(sender),
         };
         let mut execution = self.view.executor.begin(group, view.snapshot.clone(), &header);
-        let mut reads = PublicReads::new();
-        loop {
-            match execution.execute(&prepared, &reads) {
-                Ok(outcome) => return Ok(outcome.after.members.clone()),
-                Err(Fault::State(error)) => return Err(error.into()),
-                Err(Fault::Missing(read)) => {
-                    let values = self.view.chain.read(followed.hash, &[read]).await?;
-                    values.into_iter().for_each(|value| reads.insert(read, value));
-                }
-            }
-        }
+        let run = move |reads: &PublicReads| execution.execute(&prepared, reads);
+        let outcome = self.view.execute(followed.hash, run).await.map_err(read_error)?;
+        Ok(outcome.after.members.clone())
     }
 
     /// Refuses to create a group whose id a listed member knows.

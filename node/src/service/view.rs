@@ -4,11 +4,13 @@ use std::{fmt, sync::Arc};
 
 use alloy_primitives::B256;
 use coterie_core::{GroupId, NetworkDefinition};
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
+use tokio::runtime::Handle;
 
 use super::{ReadError, following::Following};
 use crate::{
-    chain::{BlockId, BlockRef, Chain, Header},
+    chain::{BlockId, BlockRef, Chain, ChainError, Header},
     enclave::Enclave,
     executor::{Executor, Fault, GroupFacts, PublicReads},
     state::{EMPTY_ROOT, GroupBlock, Snapshot, State, StateError},
@@ -178,20 +180,50 @@ impl View {
             return Ok(facts);
         }
         let header = self.header(view.record.block).await?;
-        let mut reads = PublicReads::new();
-        loop {
-            match self.executor.facts(&view.snapshot, &header, &reads) {
-                Ok(facts) => {
-                    self.facts.insert(root, Arc::clone(&facts));
-                    return Ok(facts);
-                }
-                Err(Fault::State(error)) => return Err(error.into()),
-                Err(Fault::Missing(read)) => {
-                    let values = self.chain.read(header.parent_hash, &[read]).await?;
-                    values.into_iter().for_each(|value| reads.insert(read, value));
-                }
+        let (executor, snapshot) = (self.executor.clone(), view.snapshot.clone());
+        let parent = header.parent_hash;
+        let facts = self.execute(parent, move |reads| executor.facts(&snapshot, &header, reads));
+        let facts = facts.await?;
+        self.facts.insert(root, Arc::clone(&facts));
+        Ok(facts)
+    }
+
+    /// Runs private code, which asks for public state after block `at` as it needs it. On a thread
+    /// of its own, since it may compute for long and waits for the chain.
+    ///
+    /// # Errors
+    ///
+    /// Private state or the chain failed.
+    pub(super) async fn execute<T: Send + 'static>(
+        &self,
+        at: B256,
+        work: impl FnOnce(&PublicReads) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let (chain, runtime) = (Arc::clone(&self.chain), Handle::current());
+        let failure = Arc::new(Mutex::new(None));
+        let failed = Arc::clone(&failure);
+        let source = move |read| match runtime.block_on(chain.read(at, &[read])) {
+            Ok(mut values) => values.pop(),
+            Err(error) => {
+                *failed.lock() = Some(error);
+                None
             }
-        }
+        };
+        let reads = PublicReads::with_source(Arc::new(source));
+        let unavailable =
+            |reason: String| ChainError::Unavailable { endpoint: "chain".into(), reason };
+        let done = match tokio::task::spawn_blocking(move || work(&reads)).await {
+            Ok(done) => done,
+            Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+            Err(_) => return Err(unavailable("the node is stopping".into()).into()),
+        };
+        done.map_err(|fault| match fault {
+            Fault::State(error) => error.into(),
+            Fault::Missing(read) => {
+                let unanswered = || unavailable(format!("it answered nothing to {read:?}"));
+                failure.lock().take().unwrap_or_else(unanswered).into()
+            }
+        })
     }
 }
 

@@ -121,6 +121,11 @@ impl Core {
         self.pool.transaction(hash)
     }
 
+    /// Forgets what waits.
+    pub(super) fn drop_pool(&mut self) {
+        self.pool.clear();
+    }
+
     /// How many transactions wait.
     pub(super) fn pool_len(&self) -> usize {
         self.pool.len()

@@ -367,6 +367,11 @@ impl DevChain {
         }
     }
 
+    /// Forgets the pool, as clients do when they restart.
+    pub fn drop_pool(&self) {
+        self.shared.core.write().drop_pool();
+    }
+
     /// Transactions in the pool.
     pub fn pool_len(&self) -> usize {
         self.shared.core.read().pool_len()
