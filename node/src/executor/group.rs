@@ -66,6 +66,20 @@ pub struct Execution {
     pub after: Arc<GroupFacts>,
 }
 
+impl Execution {
+    fn without_effect(reason: Reason, contract: Option<Address>, facts: &Arc<GroupFacts>) -> Self {
+        Self {
+            reason,
+            output: Bytes::new(),
+            revert: None,
+            logs: Vec::new(),
+            contract,
+            before: Arc::clone(facts),
+            after: Arc::clone(facts),
+        }
+    }
+}
+
 impl GroupExecution {
     pub(super) fn new(
         shared: Arc<Shared>,
@@ -95,21 +109,8 @@ impl GroupExecution {
     ) -> Result<Execution, Fault> {
         let judged = self.judge(reads)?;
         let facts = Arc::clone(&judged.facts);
-        let (nonce, to) =
-            (prepared.transaction.transaction.nonce, prepared.transaction.transaction.to);
-        let contract = match (to, prepared.sender) {
-            (TxKind::Create, Some(sender)) => Some(contract_address(sender, nonce, self.group)),
-            (TxKind::Create, None) | (TxKind::Call(_), _) => None,
-        };
-        let without_effect = |reason| Execution {
-            reason,
-            output: Bytes::new(),
-            revert: None,
-            logs: Vec::new(),
-            contract,
-            before: Arc::clone(&facts),
-            after: Arc::clone(&facts),
-        };
+        let contract = self.created(prepared);
+        let without_effect = |reason| Execution::without_effect(reason, contract, &facts);
         if let Some(reason) = self.denied(prepared, &judged) {
             return Ok(without_effect(reason));
         }
@@ -131,6 +132,31 @@ impl GroupExecution {
             false => Arc::clone(&facts),
         };
         Ok(Execution { reason, output, revert, logs, contract, before: facts, after })
+    }
+
+    /// The outcome of a transaction that is not executed because this node is no member.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::execute`].
+    pub fn passed_over(
+        &mut self,
+        prepared: &Prepared,
+        reads: &PublicReads,
+    ) -> Result<Execution, Fault> {
+        let facts = self.facts(reads)?;
+        Ok(Execution::without_effect(Reason::NotAMember, self.created(prepared), &facts))
+    }
+
+    /// The address of the contract that a transaction creates.
+    fn created(&self, prepared: &Prepared) -> Option<Address> {
+        let transaction = &prepared.transaction.transaction;
+        match (transaction.to, prepared.sender) {
+            (TxKind::Create, Some(sender)) => {
+                Some(contract_address(sender, transaction.nonce, self.group))
+            }
+            (TxKind::Create, None) | (TxKind::Call(_), _) => None,
+        }
     }
 
     /// The facts now, after the transactions so far.

@@ -10,13 +10,13 @@ use std::{
 use alloy_primitives::{Address, B256};
 use coterie_core::{GroupId, NetworkDefinition, PayloadKey};
 use rayon::prelude::*;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 
 use super::{
     ahead::{Ahead, Reader},
     histories::Histories,
     install::Task,
-    join::{self, Joining, TakenOver, facts_at_head},
+    join::{self, Joining, Taken, TakenOver, facts_at_head},
     machine::{Action, Machine},
     prepare::Preparer,
     run::{GroupRun, RunResult, Start},
@@ -31,6 +31,9 @@ use crate::{
     service::{Following, GroupEvent, TakeOver},
     state::{BlockCommit, Decision, EMPTY_ROOT, GroupCommit, State, StateError},
 };
+
+/// Histories that are taken over at a time.
+const TURNS: usize = 4;
 
 /// Where and how to follow.
 #[derive(Clone, Copy, Debug)]
@@ -100,18 +103,21 @@ pub struct Follower {
     pub(super) events: broadcast::Sender<GroupEvent>,
     pub(super) requests: (mpsc::Sender<TakeOver>, mpsc::Receiver<TakeOver>),
     pub(super) taken: (mpsc::Sender<Taken>, mpsc::Receiver<Taken>),
+    /// How many orders for histories were given.
+    pub(super) orders: u64,
+    /// How many histories are taken over at a time.
+    pub(super) turns: Arc<Semaphore>,
     /// The task that takes over each group's history.
     pub(super) tasks: BTreeMap<GroupId, Task>,
     /// Histories that wait to be installed, in the order in which they came.
     pub(super) installing: VecDeque<TakenOver>,
+    /// Histories that were accepted, but not installed, when the node stopped.
+    pub(super) resuming: Vec<AcceptedHistory>,
     /// The block after the one that was applied last.
     ahead: Option<Ahead>,
     /// What the enclave said of the markers of a block that waits to be applied.
     asked: Option<(B256, Vec<Candidate>)>,
 }
-
-/// What a task that takes over a history brings.
-pub(super) type Taken = Result<TakenOver, join::Failed>;
 
 /// What a follower is made of.
 #[derive(Clone)]
@@ -163,8 +169,11 @@ impl Follower {
             events: broadcast::Sender::new(1024),
             requests: mpsc::channel(64),
             taken: mpsc::channel(16),
+            orders: 0,
+            turns: Arc::new(Semaphore::new(TURNS)),
             tasks: BTreeMap::new(),
             installing: VecDeque::new(),
+            resuming: Vec::new(),
             ahead: None,
             asked: None,
         }
@@ -213,10 +222,7 @@ impl Follower {
         tokio::select! {
             () = chain.head_changed(seen) => Ok(()),
             Some(request) = self.requests.1.recv() => self.on_request(request),
-            Some(taken) = self.taken.1.recv() => {
-                self.on_taken(taken);
-                Ok(())
-            }
+            Some(taken) = self.taken.1.recv() => self.on_taken(taken),
         }
     }
 
@@ -235,22 +241,29 @@ impl Follower {
                 machine.on_head(head);
             }
         }
-        self.take_in().await?;
+        // A history that cannot be installed now must not hold up following: it may be of a branch
+        // that the next step leaves.
+        let mut waits = self.take_in().await?;
         while self.step().await? {
-            self.take_in().await?;
+            waits = self.take_in().await?;
         }
-        Ok(())
+        waits.map_or(Ok(()), Err)
     }
 
-    /// Handles what has come in: requests, and histories.
-    async fn take_in(&mut self) -> Result<(), FollowError> {
+    /// Handles what has come in: requests, and histories. A temporary error is given back when a
+    /// history could not be installed for it.
+    async fn take_in(&mut self) -> Result<Option<FollowError>, FollowError> {
         while let Ok(request) = self.requests.1.try_recv() {
             self.on_request(request)?;
         }
         while let Ok(taken) = self.taken.1.try_recv() {
-            self.on_taken(taken);
+            self.on_taken(taken)?;
         }
-        self.install_all().await
+        match self.install_all().await {
+            Ok(()) => Ok(None),
+            Err(error) if error.is_temporary() => Ok(Some(error)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Loads what is remembered, and takes up joining where it was left.
@@ -287,7 +300,7 @@ impl Follower {
                 .iter()
                 .find(|history| history.group == group && history.until.number >= since.number);
             match accepted {
-                Some(history) => self.resume(history.clone()).await?,
+                Some(history) => self.resuming.push(history.clone()),
                 None => self.begin_join(group),
             }
         }
@@ -417,13 +430,9 @@ impl Follower {
         let candidates = self.candidates(&block).await?;
         self.read_ahead(at);
         let mut sorted = self.sorted(at, &candidates, &[])?;
-        // Groups that wait for their history: their markers are decided again when it is there.
-        for group in self.joining.keys() {
-            if let Some(items) = sorted.groups.remove(group) {
-                let waiting = |index: u64| items.iter().any(|item| item.index == index);
-                sorted.decisions.retain(|(_, index, _)| !waiting(*index));
-            }
-        }
+        // Groups that wait for their history: their markers are executed when it is there. Which
+        // marker of an id is the first does not depend on the history.
+        sorted.groups.retain(|group, _| !self.joining.contains_key(group));
         let groups = std::mem::take(&mut sorted.groups);
         let mut runs = Vec::with_capacity(groups.len());
         for (group, items) in groups {
@@ -574,11 +583,10 @@ impl Follower {
         results: Vec<RunResult>,
     ) -> Result<(), FollowError> {
         let at = block_ref(&header);
-        let Sorted { mut receipts, mut decisions, unread, .. } = sorted;
+        let Sorted { mut receipts, decisions, unread, .. } = sorted;
         let mut meta = seen::writes(&self.state, at, &unread)?;
         let (mut groups, mut events, mut joins) = (Vec::new(), Vec::new(), Vec::new());
         for result in results {
-            decisions.retain(|(_, index, _)| !result.deferred.contains(index));
             receipts.extend(result.receipts);
             if let Some((record, snapshot)) = result.commit {
                 groups.push(GroupCommit { group: result.group, record, snapshot });
@@ -606,6 +614,7 @@ impl Follower {
             self.publish_joining();
             self.begin_join(group);
         }
+        self.give_up_oldest()?;
         if joined || !events.is_empty() {
             self.refresh_co_members()?;
         }

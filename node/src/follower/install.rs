@@ -12,21 +12,22 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use super::{
-    driver::{FollowError, Follower, Taken, block_ref},
-    join::{self, Givers, JoinContext, Joining, TakenOver, facts_at_head},
+    driver::{FollowError, Follower, block_ref},
+    join::{self, JoinContext, JoinError, Joining, Order, Taken, TakenOver, Wanted},
     run::{GroupRun, Joins, Start},
 };
 use crate::{
     chain::{BlockId, BlockRef, ChainError},
     enclave::AcceptedHistory,
-    executor::Fault,
     service::TakeOver,
     state::{Corruption, Decision, GroupHistory, StateError},
     store::Table,
 };
 
 /// Histories that are taken over at a time because somebody offered them.
-const OFFERED_MAX: usize = 16;
+const OFFERED_MAX: usize = 4;
+/// Groups that wait for their history; more would be an attack, and the oldest are given up.
+const JOINING_MAX: usize = 1_000;
 /// Members that are asked for one history.
 const GIVERS_MAX: usize = 256;
 
@@ -34,9 +35,7 @@ const GIVERS_MAX: usize = 256;
 #[derive(Debug)]
 pub(super) struct Task {
     handle: AbortHandle,
-    givers: Givers,
-    /// Whether only an offer or the operator asked for it: then it gives up at some time.
-    finite: bool,
+    order: Order,
 }
 
 impl Drop for Task {
@@ -48,7 +47,7 @@ impl Drop for Task {
 impl Task {
     /// Asks this one too, from the next round on.
     fn add(&self, giver: EnclaveKey) {
-        let mut givers = self.givers.lock();
+        let mut givers = self.order.givers.lock();
         if givers.len() < GIVERS_MAX && !givers.contains(&giver) {
             givers.push(giver);
         }
@@ -74,78 +73,98 @@ impl Follower {
             preparer: Arc::clone(&self.preparer),
             followed: self.followed.subscribe(),
             retry: self.options.retry,
+            turns: Arc::clone(&self.turns),
         }
     }
 
     /// Starts to take over the history of a group that waits for it.
     pub(super) fn begin_join(&mut self, group: GroupId) {
-        if let Some(joining) = self.joining.get(&group).cloned() {
-            self.spawn(group, joining, false);
+        if let Some(Joining { since, givers }) = self.joining.get(&group).cloned() {
+            self.spawn(group, since.number, givers, Wanted::Added);
         }
     }
 
     /// Starts the task that takes over a group's history, in place of an earlier one.
-    fn spawn(&mut self, group: GroupId, joining: Joining, finite: bool) {
-        let givers: Givers = Arc::new(Mutex::new(joining.givers));
-        let asked = (group, joining.since, Arc::clone(&givers));
-        let handle = join::spawn(self.context(), asked, finite, self.taken.0.clone());
-        self.tasks.insert(group, Task { handle, givers, finite });
+    fn spawn(&mut self, group: GroupId, since: u64, givers: Vec<EnclaveKey>, wanted: Wanted) {
+        self.orders += 1;
+        let givers = Arc::new(Mutex::new(givers));
+        let order = Order { id: self.orders, group, since, wanted, givers };
+        let handle = join::spawn(self.context(), order.clone(), self.taken.0.clone());
+        self.tasks.insert(group, Task { handle, order });
     }
 
-    /// Begins again with the same givers: what was brought does not fit our branch.
-    fn ask_again(&mut self, group: GroupId) -> Result<(), FollowError> {
-        let Some(task) = self.tasks.remove(&group) else {
-            self.begin_join(group);
-            return Ok(());
-        };
-        let Some(followed) = self.state.followed()? else { return Ok(()) };
-        let since = self.joining.get(&group).map_or(followed, |joining| joining.since);
-        let givers = task.givers.lock().clone();
-        self.spawn(group, Joining { since, givers }, task.finite);
-        Ok(())
+    /// What was brought does not fit our branch, or not any more: somebody who waits asks again.
+    fn ask_again(&mut self, group: GroupId) {
+        self.tasks.remove(&group);
+        self.begin_join(group);
     }
 
     pub(super) fn on_request(&mut self, request: TakeOver) -> Result<(), FollowError> {
-        let TakeOver { group, giver, heal } = request;
+        let TakeOver { group, giver, since, heal } = request;
         if let Some(task) = self.tasks.get(&group) {
             giver.into_iter().for_each(|giver| task.add(giver));
             return Ok(());
         }
-        let Some(since) = self.state.followed()? else { return Ok(()) };
-        if !heal {
-            let offered = self.tasks.values().filter(|task| task.finite).count();
-            if offered >= OFFERED_MAX || self.holds_as_member(group)? {
-                tracing::debug!(%group, "an offered history is not taken over");
-                return Ok(());
-            }
+        let wanted = if heal { Wanted::Healing } else { Wanted::Offered };
+        let offered = |task: &&Task| task.order.wanted == Wanted::Offered;
+        let full = self.tasks.values().filter(offered).count() >= OFFERED_MAX;
+        if wanted == Wanted::Offered && full {
+            tracing::debug!(%group, "an offered history is not taken over: there are too many");
+            return Ok(());
         }
-        let givers = giver.into_iter().collect();
-        self.spawn(group, Joining { since, givers }, true);
+        self.spawn(group, since, giver.into_iter().collect(), wanted);
         Ok(())
     }
 
-    /// Whether a local key is a member of the group in our own state.
-    fn holds_as_member(&self, group: GroupId) -> Result<bool, FollowError> {
-        match facts_at_head(&self.state, &self.executor, group) {
-            Ok(Some(facts)) => Ok(facts.members.iter().any(|key| self.enclave.holds(key))),
-            Ok(None) => Ok(false),
-            Err(Fault::Missing(_)) => Ok(true),
-            Err(Fault::State(error)) => Err(error.into()),
+    pub(super) fn on_taken(&mut self, taken: Taken) -> Result<(), FollowError> {
+        let Taken { order, group, result } = taken;
+        // Another task may have taken its place.
+        if self.tasks.get(&group).is_none_or(|task| task.order.id != order) {
+            return Ok(());
         }
-    }
-
-    pub(super) fn on_taken(&mut self, taken: Taken) {
-        match taken {
+        match result {
             Ok(taken) => self.installing.push_back(taken),
-            Err(join::Failed { group, error }) => {
+            Err(error) => {
                 self.tasks.remove(&group);
                 tracing::error!(%group, %error, "the group's history could not be taken over");
+                self.give_up(group)?;
             }
         }
+        Ok(())
     }
 
-    /// Installs what was brought. What a temporary error interrupts is tried again.
+    /// Waits no longer for the history of a group. Its markers meanwhile had no effect here; whoever
+    /// sees us as a member offers the history again.
+    fn give_up(&mut self, group: GroupId) -> Result<(), FollowError> {
+        if self.joining.remove(&group).is_some() {
+            self.state.remember(vec![join::write(&self.joining)])?;
+            self.publish_joining();
+        }
+        Ok(())
+    }
+
+    /// Gives up the groups that have waited longest, if there are too many.
+    pub(super) fn give_up_oldest(&mut self) -> Result<(), FollowError> {
+        while self.joining.len() > JOINING_MAX {
+            let oldest = self.joining.iter().min_by_key(|(_, joining)| joining.since.number);
+            let Some((group, _)) = oldest else { return Ok(()) };
+            let group = *group;
+            tracing::warn!(%group, "too many groups wait for their history: one is given up");
+            self.tasks.remove(&group);
+            self.give_up(group)?;
+        }
+        Ok(())
+    }
+
+    /// Installs what was brought, and what was accepted before the node stopped. What a temporary
+    /// error interrupts is tried again.
     pub(super) async fn install_all(&mut self) -> Result<(), FollowError> {
+        while let Some(history) = self.resuming.pop() {
+            if let Err(error) = self.resume(history.clone()).await {
+                self.resuming.push(history);
+                return Err(error);
+            }
+        }
         while let Some(taken) = self.installing.pop_front() {
             if let Err(error) = self.install(&taken).await {
                 self.installing.push_front(taken);
@@ -161,7 +180,19 @@ impl Follower {
         let TakenOver { history, payloads, reads, .. } = taken;
         let (group, until) = (history.group, history.until);
         if self.state.canonical(until.number)? != Some(until.hash) {
-            return self.ask_again(group);
+            self.ask_again(group);
+            return Ok(());
+        }
+        // What is held may have changed since it was judged.
+        let wanted = self.tasks.get(&group).map_or(Wanted::Added, |task| task.order.wanted);
+        match join::may_replace(&self.context(), taken, wanted) {
+            Ok(()) => {}
+            Err(JoinError::State(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%group, %error, "a history was not taken over");
+                self.tasks.remove(&group);
+                return self.give_up(group);
+            }
         }
         if let Entry::Vacant(waiting) = self.joining.entry(group) {
             waiting.insert(Joining { since: until, givers: Vec::new() });
@@ -176,7 +207,7 @@ impl Follower {
     }
 
     /// Takes up a history that was accepted before the node stopped.
-    pub(super) async fn resume(&mut self, history: AcceptedHistory) -> Result<(), FollowError> {
+    async fn resume(&mut self, history: AcceptedHistory) -> Result<(), FollowError> {
         let group = history.group;
         match join::replay(&self.context(), history).await {
             Ok(taken) => self.replace(&taken).await,
@@ -213,7 +244,10 @@ impl Follower {
         replacement.meta.push(join::write(&joining));
         match self.state.replace_group(replacement) {
             // A reorg came between.
-            Err(StateError::NotFollowed(_)) => return self.ask_again(group),
+            Err(StateError::NotFollowed(_)) => {
+                self.ask_again(group);
+                return Ok(());
+            }
             replaced => replaced?,
         }
         self.joining = joining;

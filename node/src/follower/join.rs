@@ -5,37 +5,36 @@
 //! those of the members that answer. It changes nothing: the follower installs what it brings.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, HashSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::B256;
 use alloy_rlp::{RlpDecodable, RlpEncodable};
-use coterie_core::{EnclaveKey, GroupId, NetworkDefinition, PayloadKey, marker::Marker};
+use coterie_core::{EnclaveKey, GroupId, NetworkDefinition, PayloadKey};
 use parking_lot::Mutex;
-use rayon::prelude::*;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::{
-    driver::Taken,
-    prepare::{Opened, Preparer},
+    driver::block_ref,
+    prepare::Preparer,
     run::{GroupRun, RunResult, Start},
-    seen,
     sort::Item,
     source::ParentState,
+    verify::{BlockReads, Entry, HistoryBlock, Verifier},
 };
 use crate::{
-    chain::{Block, BlockId, BlockRef, Chain, ChainError, Header, PublicRead, PublicValue},
-    enclave::{
-        AcceptedHistory, AskError, Enclave, EnclaveUnavailable, HistoryEntry, Payload,
-        SealedPayload, open_sealed,
-    },
+    chain::{BlockRef, Chain, ChainError, PublicRead, PublicValue},
+    enclave::{AcceptedHistory, AskError, Enclave, EnclaveUnavailable, SealedPayload},
     executor::{Executor, Fault, GroupFacts, PublicReads},
-    service::messages::{self, HistoryPage, HistoryRequest, RootReply, RootRequest, WireBlock},
+    service::messages::{
+        self, HistoryPage, HistoryRequest, RootReply, RootRequest, WireBlock, WireEntry,
+    },
     state::{
-        Corruption, Decision, EMPTY_ROOT, GroupBlock, GroupHistory, Receipt, Snapshot, State,
-        StateError,
+        Corruption, Decision, EMPTY_ROOT, GroupBlock, GroupHistory, Reason, Receipt, Snapshot,
+        State, StateError,
     },
     store::Table,
 };
@@ -53,10 +52,22 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Attempts when somebody offered, or the operator asked.
 const ATTEMPTS_MAX: u32 = 5;
-/// Bytes of ciphertext in one history; less when it was only offered: then nothing on the chain
-/// says that it is wanted.
-const BYTES_MAX: usize = 4 << 30;
+/// Attempts, and blocks after the addition, after which one that nobody confirms is given up: it
+/// had no effect, or its giver comes back with an offer.
+const ADDED_ATTEMPTS_MAX: u32 = 30;
+const ADDED_BLOCKS_MAX: u64 = 1_000;
+/// Attempts that a new block may bring forward.
+const EAGER_ATTEMPTS: u32 = 20;
+/// Bytes of one history; less when it was only offered: then nothing on the chain says that it is
+/// wanted.
+const BYTES_MAX: usize = 1 << 30;
 const OFFERED_BYTES_MAX: usize = 256 << 20;
+/// Until when a giver must have given so many bytes, and everything.
+const SLOW_BYTES: usize = 8 << 20;
+const SLOW_TIME: Duration = Duration::from_secs(60);
+const FETCH_TIME: Duration = Duration::from_secs(600);
+/// Entries that are replayed at a time.
+const REPLAYED: usize = 1_000;
 
 /// A group that waits for its history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +89,41 @@ pub(super) struct JoinContext {
     pub(super) preparer: Arc<Preparer>,
     pub(super) followed: watch::Receiver<Option<BlockRef>>,
     pub(super) retry: Duration,
+    /// How many histories are taken over at a time.
+    pub(super) turns: Arc<Semaphore>,
+}
+
+/// Why a history is taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// A transaction added us.
+    Added,
+    /// A member offered it.
+    Offered,
+    /// The operator asked.
+    Healing,
+}
+
+/// A history that is wanted.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    /// Tells the tasks of one group apart.
+    pub(super) id: u64,
+    pub(super) group: GroupId,
+    /// It must not end before this block.
+    pub(super) since: u64,
+    pub(super) wanted: Wanted,
+    /// Whom to ask; more may be added while the task runs.
+    pub(super) givers: Givers,
+}
+
+/// What a task came to.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// The order's id.
+    pub(super) order: u64,
+    pub(super) group: GroupId,
+    pub(super) result: Result<TakenOver, JoinError>,
 }
 
 /// A history, executed and compared.
@@ -85,7 +131,7 @@ pub(super) struct JoinContext {
 pub(super) struct TakenOver {
     pub(super) history: AcceptedHistory,
     pub(super) payloads: Vec<SealedPayload>,
-    pub(super) reads: Vec<(BlockRef, Vec<(PublicRead, PublicValue)>)>,
+    pub(super) reads: Vec<BlockReads>,
     executed: Executed,
 }
 
@@ -98,13 +144,8 @@ struct Executed {
     snapshot: Option<Snapshot>,
     /// What the group was before and after the last block.
     facts: Option<(Arc<GroupFacts>, Arc<GroupFacts>)>,
-}
-
-/// No giver could help.
-#[derive(Debug)]
-pub(super) struct Failed {
-    pub(super) group: GroupId,
-    pub(super) error: JoinError,
+    /// Public state that was read: what came with the history, and what the chain answered besides.
+    reads: Vec<BlockReads>,
 }
 
 /// A history was not taken over.
@@ -128,6 +169,16 @@ pub(super) enum JoinError {
     TooLarge(usize),
     #[error("the giver changed its mind about where the history ends")]
     Inconsistent,
+    #[error("the giver is too slow")]
+    TooSlow,
+    #[error("the history ends at block {} ({}), which is not on our branch", .0.number, .0.hash)]
+    OtherBranch(BlockRef),
+    #[error("the public reads of block {} do not belong to its transactions", .0.number)]
+    Reads(BlockRef),
+    #[error("the group that is held was created by an earlier marker")]
+    LaterCreation,
+    #[error("a local key is a member of the group that is held")]
+    HeldAsMember,
     #[error("entry {at} (payload {}) is wrong: {what}", .key.0)]
     Entry { at: usize, key: PayloadKey, what: &'static str },
     #[error("the giver's history ends at block {until}, before the addition in block {since}")]
@@ -159,34 +210,30 @@ pub(super) type Givers = Arc<Mutex<Vec<EnclaveKey>>>;
 /// Starts the task; its result goes to `taken`.
 pub(super) fn spawn(
     context: JoinContext,
-    (group, since, givers): (GroupId, BlockRef, Givers),
-    finite: bool,
+    order: Order,
     taken: mpsc::Sender<Taken>,
 ) -> tokio::task::AbortHandle {
     let task = async move {
-        let result = attempts(&context, group, since, &givers, finite).await;
+        let result = attempts(&context, &order).await;
         // The follower may have stopped.
-        let _ = taken.send(result.map_err(|error| Failed { group, error })).await;
+        let _ = taken.send(Taken { order: order.id, group: order.group, result }).await;
     };
     tokio::spawn(task).abort_handle()
 }
 
-/// Asks one giver after the other, for ever unless `finite`.
-async fn attempts(
-    context: &JoinContext,
-    group: GroupId,
-    since: BlockRef,
-    named: &Givers,
-    finite: bool,
-) -> Result<TakenOver, JoinError> {
-    let mut pause = if finite { context.retry } else { PAUSE_MIN.min(context.retry) };
-    let bytes_max = if finite { OFFERED_BYTES_MAX } else { BYTES_MAX };
+/// Asks one giver after the other, again and again.
+async fn attempts(context: &JoinContext, order: &Order) -> Result<TakenOver, JoinError> {
+    let group = order.group;
+    let mut pause = match order.wanted {
+        Wanted::Added => PAUSE_MIN.min(context.retry),
+        Wanted::Offered | Wanted::Healing => context.retry,
+    };
     for attempt in 1_u32.. {
         let mut last = JoinError::NobodyToAsk;
-        let asked = named.lock().clone();
+        let asked = order.givers.lock().clone();
         for giver in givers(context, group, asked)? {
             for me in context.enclave.keys() {
-                match take_over(context, (group, since), &giver, &me, bytes_max).await {
+                match take_over(context, order, &giver, &me).await {
                     Ok(taken) => return Ok(taken),
                     Err(error) => {
                         tracing::warn!(%group, %giver, %error, "a history was not taken over");
@@ -195,16 +242,34 @@ async fn attempts(
                 }
             }
         }
-        if finite && attempt >= ATTEMPTS_MAX {
+        if is_enough(context, order, attempt) {
             return Err(last);
         }
-        // A new block may be what the giver waits for.
         let mut followed = context.followed.clone();
         followed.mark_unchanged();
-        let _ = tokio::time::timeout(pause, followed.changed()).await;
+        let new_block = async {
+            // It may be what the giver waits for.
+            match attempt < EAGER_ATTEMPTS {
+                true => drop(followed.changed().await),
+                false => std::future::pending().await,
+            }
+        };
+        let _ = tokio::time::timeout(pause, new_block).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
     Err(JoinError::NobodyToAsk)
+}
+
+/// Whether to give up after so many attempts.
+fn is_enough(context: &JoinContext, order: &Order, attempts: u32) -> bool {
+    let followed = context.followed.borrow().map_or(0, |followed| followed.number);
+    match order.wanted {
+        Wanted::Added => {
+            attempts >= ADDED_ATTEMPTS_MAX
+                && followed.saturating_sub(order.since) >= ADDED_BLOCKS_MAX
+        }
+        Wanted::Offered | Wanted::Healing => attempts >= ATTEMPTS_MAX,
+    }
 }
 
 /// Those who were named, then the members that our own (older) state lists.
@@ -239,29 +304,28 @@ pub(super) fn facts_at_head(
     executor.facts(&state.group_snapshot(group), &header, &PublicReads::new()).map(Some)
 }
 
-/// A history as it came, decoded.
+/// A history as it came, checked against the chain.
 struct Fetched {
     until: BlockRef,
     root: B256,
-    entries: Vec<(HistoryEntry, SealedPayload)>,
-    reads: Vec<(BlockRef, Vec<(PublicRead, PublicValue)>)>,
+    entries: Vec<Entry>,
+    reads: Vec<BlockReads>,
+    blocks: Vec<HistoryBlock>,
 }
 
 async fn take_over(
     context: &JoinContext,
-    (group, since): (GroupId, BlockRef),
+    order: &Order,
     giver: &EnclaveKey,
     me: &EnclaveKey,
-    bytes_max: usize,
 ) -> Result<TakenOver, JoinError> {
-    let fetched = fetch(context, group, (giver, me), bytes_max).await?;
-    if fetched.until.number < since.number {
-        return Err(JoinError::TooEarly { until: fetched.until.number, since: since.number });
-    }
-    wait_followed(context, fetched.until).await;
-    let Fetched { until, root, entries, reads } = fetched;
-    let entries = Arc::new(entries);
-    let blocks = verify(context, (group, until), &entries).await?;
+    // Never closed.
+    let _turn = context.turns.acquire().await;
+    let fetch = fetch(context, order, (giver, me));
+    let fetched = tokio::time::timeout(FETCH_TIME, fetch).await;
+    let Fetched { until, root, entries, reads, blocks } =
+        fetched.map_err(|_| JoinError::TooSlow)??;
+    let group = order.group;
     let supplied = reads.iter().map(|(block, reads)| (block.hash, reads.clone())).collect();
     let executed = execute(context, group, blocks, supplied).await?;
     let ours = executed.snapshot.as_ref().map_or(EMPTY_ROOT, Snapshot::root);
@@ -269,10 +333,54 @@ async fn take_over(
         return Err(JoinError::GiverDisagrees { ours, theirs: root });
     }
     compare(context, group, until, &executed, giver, me).await?;
-    let entries = Arc::try_unwrap(entries).unwrap_or_else(|shared| shared.to_vec());
     let (entries, payloads): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
     let history = AcceptedHistory { group, until, entries, recipient: me.clone() };
-    Ok(TakenOver { history, payloads, reads, executed })
+    let taken = TakenOver { history, payloads, reads: executed.reads.clone(), executed };
+    may_replace(context, &taken, order.wanted)?;
+    Ok(taken)
+}
+
+/// Whether the history may replace the group that is held. A group whose id is known twice is the
+/// one that was created first; the present members' word counts only for a group that we are not in.
+///
+/// # Errors
+///
+/// [`JoinError::LaterCreation`] or [`JoinError::HeldAsMember`] when it may not.
+pub(super) fn may_replace(
+    context: &JoinContext,
+    taken: &TakenOver,
+    wanted: Wanted,
+) -> Result<(), JoinError> {
+    let group = taken.history.group;
+    if wanted == Wanted::Healing {
+        return Ok(());
+    }
+    let Some(followed) = context.state.followed()? else { return Ok(()) };
+    let Some(held) = context.state.group_at(group, followed.number)? else { return Ok(()) };
+    let created = held.created.number;
+    let held = context.state.group_blocks(group, created, created, 1)?;
+    let (held, offered) = (creation(&held), creation(&taken.executed.records));
+    let (Some(held), Some(offered)) = (held, offered) else { return Ok(()) };
+    match offered.cmp(&held) {
+        Ordering::Less => Ok(()),
+        Ordering::Greater => Err(JoinError::LaterCreation),
+        Ordering::Equal if wanted == Wanted::Added => Ok(()),
+        Ordering::Equal => match facts_at_head(&context.state, &context.executor, group)? {
+            Some(facts) if facts.members.iter().any(|key| context.enclave.holds(key)) => {
+                Err(JoinError::HeldAsMember)
+            }
+            Some(_) | None => Ok(()),
+        },
+    }
+}
+
+/// Block and index of the marker that created the group; `None` while nothing counted.
+fn creation(records: &[GroupBlock]) -> Option<(u64, u64)> {
+    let executed = |record: &GroupBlock| {
+        let marker = record.markers.iter().find(|marker| marker.reason == Reason::Executed)?;
+        Some((record.block.number, marker.index))
+    };
+    records.iter().find_map(executed)
 }
 
 /// Executes an accepted history again from the payload store.
@@ -286,32 +394,43 @@ pub(super) async fn replay(
         let what = "its payload is not in the store";
         entries.push((*entry, sealed.ok_or(JoinError::Entry { at, key: entry.key, what })?));
     }
-    let entries = Arc::new(entries);
-    let blocks = verify(context, (history.group, history.until), &entries).await?;
-    let executed = execute(context, history.group, blocks, BTreeMap::new()).await?;
-    let payloads = entries.iter().map(|(_, sealed)| sealed.clone()).collect();
+    let mut verifier = Verifier::new(context, history.group, history.until);
+    for entries in entries.chunks(REPLAYED) {
+        verifier.add(&Arc::new(entries.to_vec())).await?;
+    }
+    let executed = execute(context, history.group, verifier.into_blocks(), BTreeMap::new()).await?;
+    let payloads = entries.into_iter().map(|(_, sealed)| sealed).collect();
     Ok(TakenOver { history, payloads, reads: Vec::new(), executed })
 }
 
+/// Fetches a history page by page; a page is checked before the next one is asked for.
 async fn fetch(
     context: &JoinContext,
-    group: GroupId,
+    order: &Order,
     (giver, me): (&EnclaveKey, &EnclaveKey),
-    bytes_max: usize,
 ) -> Result<Fetched, JoinError> {
-    let mut bytes = 0_usize;
-    let mut until: Option<WireBlock> = None;
-    let mut fetched = Fetched {
-        until: BlockRef { number: 0, hash: B256::ZERO },
-        root: EMPTY_ROOT,
-        entries: vec![],
-        reads: vec![],
+    let bytes_max = match order.wanted {
+        Wanted::Offered => OFFERED_BYTES_MAX,
+        Wanted::Added | Wanted::Healing => BYTES_MAX,
     };
+    let started = Instant::now();
+    let (mut bytes, mut entries, mut reads) = (0_usize, Vec::new(), Vec::new());
+    let mut with_reads = HashSet::new();
+    let mut begun: Option<(WireBlock, Verifier<'_>)> = None;
     loop {
-        let from = u64::try_from(fetched.entries.len()).unwrap_or(u64::MAX);
-        let request = HistoryRequest { group: group.0, from, until: until.into_iter().collect() };
+        let from = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+        let until = begun.as_ref().map(|(until, _)| *until);
+        let request =
+            HistoryRequest { group: order.group.0, from, until: until.into_iter().collect() };
         let reply =
             context.enclave.ask(me, giver, messages::HISTORY, messages::encode(&request)).await?;
+        bytes = bytes.saturating_add(reply.len());
+        if bytes > bytes_max {
+            return Err(JoinError::TooLarge(bytes_max));
+        }
+        if bytes < SLOW_BYTES && started.elapsed() > SLOW_TIME {
+            return Err(JoinError::TooSlow);
+        }
         let page: HistoryPage = messages::decode(&reply).map_err(|_| JoinError::Undecodable)?;
         if page.total > ENTRIES_MAX {
             return Err(JoinError::TooLong(page.total));
@@ -319,29 +438,49 @@ async fn fetch(
         if until.is_some_and(|until| until != page.until) {
             return Err(JoinError::Inconsistent);
         }
-        until = Some(page.until);
-        (fetched.until, fetched.root) = (page.until.into(), page.root);
-        let empty = page.entries.is_empty();
-        for entry in page.entries {
-            bytes = bytes.saturating_add(entry.cipher_text.len());
-            if bytes > bytes_max {
-                return Err(JoinError::TooLarge(bytes_max));
+        let verifier = match &mut begun {
+            Some((_, verifier)) => verifier,
+            None => {
+                check_end(context, order, page.until.into()).await?;
+                let verifier = Verifier::new(context, order.group, page.until.into());
+                &mut begun.insert((page.until, verifier)).1
             }
-            fetched.entries.push(entry.unpack().ok_or(JoinError::Undecodable)?);
-        }
-        for reads in page.reads {
+        };
+        let came: Option<Vec<Entry>> = page.entries.into_iter().map(WireEntry::unpack).collect();
+        let came = Arc::new(came.ok_or(JoinError::Undecodable)?);
+        verifier.add(&came).await?;
+        let empty = came.is_empty();
+        entries.extend(Arc::try_unwrap(came).unwrap_or_else(|shared| shared.to_vec()));
+        // A block whose entries fill several pages has its reads in each.
+        for of_block in page.reads.into_iter().filter(|it| with_reads.insert(it.block.hash)) {
             let values: Option<Vec<_>> =
-                reads.reads.into_iter().map(messages::WireRead::unpack).collect();
-            fetched.reads.push((reads.block.into(), values.ok_or(JoinError::Undecodable)?));
+                of_block.reads.into_iter().map(messages::WireRead::unpack).collect();
+            reads.push((of_block.block.into(), values.ok_or(JoinError::Undecodable)?));
         }
-        let have = u64::try_from(fetched.entries.len()).unwrap_or(u64::MAX);
-        if have >= page.total {
-            return Ok(fetched);
-        }
-        if empty {
+        let have = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+        if have < page.total && empty {
             return Err(JoinError::Inconsistent);
         }
+        if have >= page.total
+            && let Some((until, verifier)) = begun.take()
+        {
+            verifier.check_reads(&reads)?;
+            let (until, blocks) = (until.into(), verifier.into_blocks());
+            return Ok(Fetched { until, root: page.root, entries, reads, blocks });
+        }
     }
+}
+
+/// Whether a history may end there: late enough, and on our branch, once we are there.
+async fn check_end(context: &JoinContext, order: &Order, until: BlockRef) -> Result<(), JoinError> {
+    if until.number < order.since {
+        return Err(JoinError::TooEarly { until: until.number, since: order.since });
+    }
+    wait_followed(context, until).await;
+    if context.state.canonical(until.number)? != Some(until.hash) {
+        return Err(JoinError::OtherBranch(until));
+    }
+    Ok(())
 }
 
 /// Waits, not too long, until our follower is where the history ends.
@@ -350,147 +489,6 @@ async fn wait_followed(context: &JoinContext, until: BlockRef) {
     let there =
         followed.wait_for(|followed| followed.is_some_and(|block| block.number >= until.number));
     let _ = tokio::time::timeout(PAUSE_MAX, there).await;
-}
-
-/// One block of a history.
-struct HistoryBlock {
-    header: Header,
-    items: Vec<Item>,
-}
-
-/// Checks that every entry is what the chain's markers name, and prepares it.
-async fn verify(
-    context: &JoinContext,
-    (group, until): (GroupId, BlockRef),
-    entries: &Arc<Vec<(HistoryEntry, SealedPayload)>>,
-) -> Result<Vec<HistoryBlock>, JoinError> {
-    let opened = open(context, entries).await?;
-    let mut ids = HashSet::new();
-    let mut blocks: Vec<HistoryBlock> = Vec::new();
-    let mut fetched: Option<Block> = None;
-    let mut last: Option<(u64, u64)> = None;
-    for (at, ((entry, _), opened)) in entries.iter().zip(opened).enumerate() {
-        let wrong = |what| JoinError::Entry { at, key: entry.key, what };
-        let (payload, opened) =
-            opened.ok_or_else(|| wrong("it does not open, or has not the form of the rules"))?;
-        if payload.key != entry.key {
-            return Err(wrong("the ciphertext's hash is not the id"));
-        }
-        check_opened(&opened, group).map_err(wrong)?;
-        if !ids.insert(entry.key) {
-            return Err(wrong("it is listed twice"));
-        }
-        if entry.block.number > until.number {
-            return Err(wrong("it is beyond the end of the history"));
-        }
-        if last.is_some_and(|last| last >= (entry.block.number, entry.index)) {
-            return Err(wrong("it is out of order"));
-        }
-        last = Some((entry.block.number, entry.index));
-        let marker = marker_on_chain(context, entry, payload.marker_signer, &mut fetched)
-            .await?
-            .ok_or_else(|| wrong("the chain has no such marker of its signer there"))?;
-        let item = Item { index: entry.index, marker, prepared: opened, from_history: true };
-        match blocks.last_mut() {
-            Some(block) if block.header.hash == entry.block.hash => block.items.push(item),
-            _ => {
-                let header = match &fetched {
-                    Some(block) if block.header.hash == entry.block.hash => block.header.clone(),
-                    _ => match context.state.header(entry.block.hash)? {
-                        Some(header) => header,
-                        None => {
-                            fetch_block(context, entry.block)
-                                .await?
-                                .ok_or_else(|| wrong("unknown block"))?
-                                .header
-                        }
-                    },
-                };
-                blocks.push(HistoryBlock { header, items: vec![item] });
-            }
-        }
-    }
-    Ok(blocks)
-}
-
-/// A payload of a history, prepared; `None` when it does not open.
-type OpenedEntry = Option<(Payload, Arc<Opened>)>;
-
-/// Opens and prepares all entries, in parallel, off the threads that answer requests.
-async fn open(
-    context: &JoinContext,
-    entries: &Arc<Vec<(HistoryEntry, SealedPayload)>>,
-) -> Result<Vec<OpenedEntry>, JoinError> {
-    let (entries, preparer) = (Arc::clone(entries), Arc::clone(&context.preparer));
-    let open = move || {
-        let open = |(_, sealed): &(HistoryEntry, SealedPayload)| {
-            let payload = open_sealed(sealed)?;
-            let opened = preparer.prepare(&payload);
-            Some((payload, opened))
-        };
-        entries.par_iter().map(open).collect()
-    };
-    tokio::task::spawn_blocking(open).await.map_err(|_| JoinError::Panicked)
-}
-
-/// Whether a payload is a private transaction of the group, from the enclave that it names.
-fn check_opened(opened: &Opened, group: GroupId) -> Result<(), &'static str> {
-    match opened {
-        Opened::Ready(prepared) if prepared.group == group => Ok(()),
-        Opened::Ready(_) => Err("it belongs to another group"),
-        Opened::Undecodable => Err("it is not a private transaction"),
-        Opened::NotFromSender(_) => Err("privateFrom did not sign it for its marker's signer"),
-    }
-}
-
-/// The hash of the marker that `entry` names, if the chain has it there; looked up in what we
-/// followed, then on the chain.
-async fn marker_on_chain(
-    context: &JoinContext,
-    entry: &HistoryEntry,
-    signer: Address,
-    fetched: &mut Option<Block>,
-) -> Result<Option<B256>, JoinError> {
-    if let Some(seen) = seen::first(&context.state, entry.key, signer)? {
-        let place = (entry.block.number, entry.index);
-        if seen.block == entry.block && seen.index == entry.index {
-            return Ok(Some(seen.marker));
-        }
-        if (seen.block.number, seen.index) < place {
-            // The signer's first marker decides, and this is not it.
-            return Ok(None);
-        }
-    }
-    if fetched.as_ref().is_none_or(|block| block.header.hash != entry.block.hash) {
-        *fetched = fetch_block(context, entry.block).await?;
-    }
-    let marker = fetched
-        .as_ref()
-        .and_then(|block| block.markers.iter().find(|marker| marker.index == entry.index));
-    Ok(marker
-        .filter(|marker| {
-            let rules = context.definition.rules;
-            let names = |parsed: Marker| parsed.payload_under(rules) == Some(entry.key);
-            Marker::parse(&marker.input).is_ok_and(names)
-        })
-        .filter(|marker| signer == Address::ZERO || marker.from == signer)
-        .map(|marker| marker.hash))
-}
-
-/// A block by hash, if it is canonical.
-async fn fetch_block(context: &JoinContext, at: BlockRef) -> Result<Option<Block>, JoinError> {
-    let canonical = match context.state.canonical(at.number)? {
-        Some(hash) => Some(hash),
-        None => context.chain.block_ref(BlockId::Number(at.number)).await?.map(|block| block.hash),
-    };
-    if canonical != Some(at.hash) {
-        return Ok(None);
-    }
-    Ok(context
-        .chain
-        .block(BlockId::Hash(at.hash))
-        .await?
-        .filter(|block| block.header.number == at.number))
 }
 
 /// Executes the blocks in order, from the empty state.
@@ -504,7 +502,7 @@ async fn execute(
     let mut executed = Executed::default();
     let mut unsaved = 0;
     for HistoryBlock { header, items } in blocks {
-        let at = super::driver::block_ref(&header);
+        let at = block_ref(&header);
         let decisions: Vec<_> = items.iter().filter_map(|item| decision(at, item)).collect();
         let execution = context.executor.begin(group, start.snapshot.clone(), &header);
         let before = (start.record.clone(), start.snapshot.clone());
@@ -521,6 +519,9 @@ async fn execute(
             run.supply(read, parent.read::<JoinError>(read).await?);
         }
         let result = run.finish()?;
+        if !result.reads.is_empty() {
+            executed.reads.push((at, result.reads.clone()));
+        }
         start = executed.push(group, result, before, at, decisions);
         unsaved += 1;
         if unsaved == BLOCKS_UNSAVED_MAX {
@@ -623,7 +624,8 @@ async fn compare(
 impl TakenOver {
     /// What replaces the group's records.
     pub(super) fn group_history(&self) -> GroupHistory {
-        let Executed { records, receipts, decisions, snapshot, facts: _ } = self.executed.clone();
+        let Executed { records, receipts, decisions, snapshot, facts: _, reads: _ } =
+            self.executed.clone();
         GroupHistory {
             group: self.history.group,
             records,

@@ -19,6 +19,7 @@ mod run;
 mod seen;
 mod sort;
 mod source;
+mod verify;
 
 pub use self::{
     driver::{FollowError, Follower, FollowerOptions, FollowerParts},

@@ -10,7 +10,7 @@ use super::sort::Item;
 use crate::{
     chain::{BlockRef, PublicRead, PublicValue},
     executor::{Execution, Fault, GroupExecution, GroupFacts, Prepared, PublicReads, Source},
-    state::{GroupBlock, GroupMarker, Reason, Receipt, Snapshot, StateError},
+    state::{EMPTY_ROOT, GroupBlock, GroupMarker, Reason, Receipt, Snapshot, StateError},
 };
 
 /// What execution of a group begins with.
@@ -39,6 +39,8 @@ pub(super) struct GroupRun {
     outcomes: Vec<Execution>,
     /// Where a transaction adds us to a group whose history we lack.
     joins: Option<Joins>,
+    /// Whether a local key was a member before the block; asked when it matters first.
+    member: Option<bool>,
 }
 
 /// The transaction that adds a local key to a group whose history this node lacks.
@@ -88,6 +90,7 @@ impl GroupRun {
             read_log: Vec::new(),
             outcomes: Vec::new(),
             joins: None,
+            member: None,
         }
     }
 
@@ -115,17 +118,41 @@ impl GroupRun {
         while self.joins.is_none() {
             let Some(item) = self.items.get(self.done).cloned() else { return Ok(()) };
             if let Some(prepared) = item.transaction() {
+                let outsider = !item.from_history && self.is_outsider(local)?;
                 if !item.from_history && self.would_join(definition, prepared, local)? {
                     let giver = prepared.transaction.transaction.private_from.clone();
                     self.joins = Some(Joins { giver });
                     return Ok(());
                 }
-                let outcome = self.execution.execute(prepared, &self.reads)?;
+                let outcome = if outsider {
+                    self.execution.passed_over(prepared, &self.reads)?
+                } else {
+                    self.execution.execute(prepared, &self.reads)?
+                };
                 self.outcomes.push(outcome);
             }
             self.done += 1;
         }
         Ok(())
+    }
+
+    /// Whether the group is held from an earlier membership: no local key was a member before the
+    /// block. What happened since is not known here, so nothing may be executed on that state; a
+    /// member that is added again takes the history over.
+    fn is_outsider(&mut self, local: &[EnclaveKey]) -> Result<bool, Fault> {
+        if self.start.record.is_none() || self.start.snapshot.root() == EMPTY_ROOT {
+            return Ok(false);
+        }
+        let member = match self.member {
+            Some(member) => member,
+            // Nothing of this block was executed yet.
+            None => {
+                let facts = self.execution.facts(&self.reads)?;
+                facts.members.iter().any(|member| local.contains(member))
+            }
+        };
+        self.member = Some(member);
+        Ok(!member)
     }
 
     /// Whether this transaction adds a local key while none is a member, and is not the group's

@@ -42,6 +42,8 @@ pub struct TakeOver {
     pub group: GroupId,
     /// Who offers it, or whom the operator names; `None`: any member.
     pub giver: Option<EnclaveKey>,
+    /// The history must not end before this block.
+    pub since: u64,
     /// Whether the operator asked, so that a group in good order is replaced too.
     pub heal: bool,
 }

@@ -14,7 +14,7 @@ use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, keccak256}
 use coterie_core::{GroupId, PayloadKey, marker::FLEXIBLE_PRIVACY};
 use parking_lot::Mutex;
 use secp256k1::{Message, PublicKey, SECP256K1, SecretKey};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{oneshot, oneshot::error::TryRecvError, watch};
 
 use super::outbox::Outbox;
 use crate::chain::{BlockRef, Chain, ChainError};
@@ -22,6 +22,11 @@ use crate::chain::{BlockRef, Chain, ChainError};
 /// How often the chain is asked whether a marker was mined, and the limit of that wait.
 const MINED_POLL: Duration = Duration::from_millis(100);
 const MINED_WAIT_MAX: Duration = Duration::from_secs(120);
+/// How often a marker is submitted when the chain does not answer, and the first pause.
+const SUBMITS_MAX: u32 = 5;
+const SUBMIT_PAUSE: Duration = Duration::from_millis(200);
+/// Groups whose queue's end is remembered without looking whether somebody must wait for it.
+const TAILS_MAX: usize = 1024;
 
 /// How markers are signed and paid.
 #[derive(Debug)]
@@ -89,14 +94,48 @@ pub struct Markers {
 #[derive(Debug)]
 pub struct Ticket {
     key: MarkerKey,
+    place: Place,
+}
+
+/// A place in a group's queue. Who gives it up lets the next one wait for those before.
+#[derive(Debug)]
+struct Place {
     before: Option<oneshot::Receiver<Option<B256>>>,
-    done: oneshot::Sender<Option<B256>>,
+    done: Option<oneshot::Sender<Option<B256>>>,
 }
 
 impl Ticket {
     /// Who will sign the marker.
     pub const fn signer(&self) -> Address {
         self.key.address
+    }
+}
+
+impl Place {
+    /// Waits until those before are done; the last marker that must be mined first.
+    async fn turn(&mut self) -> Option<B256> {
+        let last = self.before.as_mut()?.await.ok().flatten();
+        self.before = None;
+        last
+    }
+
+    /// Lets the next one follow: at once, or after `marker` is mined.
+    fn done(mut self, marker: Option<B256>) {
+        if let Some(done) = self.done.take() {
+            // Nobody waits when this was the queue's last.
+            let _ = done.send(marker);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let (Some(before), Some(done)) = (self.before.take(), self.done.take()) else { return };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let _ = done.send(before.await.ok().flatten());
+            });
+        }
     }
 }
 
@@ -148,11 +187,11 @@ impl Markers {
         let (done, tail) = oneshot::channel();
         let mut tails = self.tails.lock();
         // Groups that have nothing under way are forgotten, so that the map stays small.
-        if tails.len() > 1024 {
-            tails.retain(|_, tail| tail.is_empty() && !tail.is_terminated());
+        if tails.len() > TAILS_MAX {
+            tails.retain(|_, tail| is_under_way(tail));
         }
         let before = tails.insert(group, tail);
-        Ticket { key, before, done }
+        Ticket { key, place: Place { before, done: Some(done) } }
     }
 
     /// Waits for the ticket's turn, signs the marker and submits it. That goes on when nobody waits
@@ -162,18 +201,15 @@ impl Markers {
     ///
     /// What the chain answered; the place in the queue is given up.
     pub async fn submit(&self, ticket: Ticket, fields: MarkerFields) -> Result<Marked, ChainError> {
-        let Ticket { key, before, done } = ticket;
+        let Ticket { key, mut place } = ticket;
         let outbox = self.outbox.clone();
         let (chain, chain_id) = (Arc::clone(&self.chain), self.chain_id);
         let task = tokio::spawn(async move {
-            let previous = match before {
-                Some(before) => before.await.ok().flatten(),
-                None => None,
-            };
+            let previous = place.turn().await;
             if let Some(outbox) = outbox {
                 let answer = outbox.put(fields);
                 // The next one of the group may follow: it goes out after this one.
-                let _ = done.send(None);
+                place.done(None);
                 return answer.await.unwrap_or_else(|_| Err(stopped()));
             }
             if let Some(previous) = previous {
@@ -182,9 +218,8 @@ impl Markers {
             // A fresh key owns nothing: whatever the private transaction names, it can only pay
             // nothing. (Besu copies the price, and such a marker is refused.)
             let raw = sign(&key, chain_id, 0, fields, 0);
-            let hash = chain.submit(&raw).await?;
-            // Nobody waits when this was the queue's last.
-            let _ = done.send(Some(hash));
+            let hash = submit_surely(&*chain, &raw).await?;
+            place.done(Some(hash));
             Ok(Marked::new(hash, raw, fields))
         });
         task.await.unwrap_or_else(|_| Err(stopped()))
@@ -206,6 +241,35 @@ impl Markers {
             (answer, _) => answer.map(|_| None),
         }
     }
+}
+
+/// Whether somebody still has to wait for what a queue's end stands for.
+fn is_under_way(tail: &mut oneshot::Receiver<Option<B256>>) -> bool {
+    match tail.try_recv() {
+        // Submitted by a random key: the next one waits until it is mined.
+        Ok(Some(marker)) => {
+            let (sender, receiver) = oneshot::channel();
+            // Its receiver is here.
+            let _ = sender.send(Some(marker));
+            *tail = receiver;
+            true
+        }
+        Ok(None) | Err(TryRecvError::Closed) => false,
+        Err(TryRecvError::Empty) => true,
+    }
+}
+
+/// Submits, again while the chain does not say whether it has taken the transaction.
+pub(super) async fn submit_surely(chain: &dyn Chain, raw: &[u8]) -> Result<B256, ChainError> {
+    let mut pause = SUBMIT_PAUSE;
+    for _ in 1..SUBMITS_MAX {
+        match chain.submit(raw).await {
+            Err(ChainError::Unavailable { .. }) => tokio::time::sleep(pause).await,
+            definite => return definite,
+        }
+        pause *= 2;
+    }
+    chain.submit(raw).await
 }
 
 async fn wait_mined(chain: &dyn Chain, hash: B256) {

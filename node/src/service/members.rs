@@ -41,10 +41,10 @@ const LISTED_MAX: u64 = 2_000_000;
 /// Questions about known groups, and offers, of one key within a minute, at most.
 const ASKED_MAX: u32 = 1_000;
 const ASKED_SPAN: Duration = Duration::from_secs(60);
-/// Offers whose taking over was started are remembered so many and so long: an offer that is
-/// repeated meanwhile must not start it anew.
+/// Offers whose taking over was started are remembered so many and so long: one that failed must
+/// not be tried again at once.
 const OFFERS_MAX: usize = 4_096;
-const OFFER_SPAN: Duration = Duration::from_secs(600);
+const OFFER_SPAN: Duration = Duration::from_secs(30);
 
 /// When a block is old enough for its history to be given (design, 2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,7 +177,7 @@ impl Members {
             return Err(Refusal::Later);
         }
         let group = GroupId(offer.group);
-        if self.holds_as_member(group).await? {
+        if self.holds_with(giver, group).await? {
             return Ok(Bytes::new());
         }
         // A follower that has not begun would forget it.
@@ -187,7 +187,8 @@ impl Members {
         let at = (group, giver.clone());
         let begun = self.offers.get(&at).is_some_and(|since| since.elapsed() < OFFER_SPAN);
         if !begun {
-            let take_over = TakeOver { group, giver: Some(giver.clone()), heal: false };
+            let (giver, since) = (Some(giver.clone()), offer.added.number);
+            let take_over = TakeOver { group, giver, since, heal: false };
             // A full queue means that many offers wait: this one comes again.
             if self.view.following.requests.try_send(take_over).is_ok() {
                 self.offers.insert(at, Instant::now());
@@ -196,14 +197,15 @@ impl Members {
         Err(Refusal::Later)
     }
 
-    /// Whether we have the group's history, and one of our keys is a member.
-    async fn holds_as_member(&self, group: GroupId) -> Result<bool, Refusal> {
+    /// Whether we have the group's history, and one of our keys is a member of it with the giver.
+    /// Without the giver, it may be another group of the same id.
+    async fn holds_with(&self, giver: &EnclaveKey, group: GroupId) -> Result<bool, Refusal> {
         if self.view.is_joining(group) {
             return Ok(false);
         }
         let Some(view) = self.view.group_at_head(group)? else { return Ok(false) };
-        let facts = self.view.facts(&view).await?;
-        Ok(facts.members.iter().any(|key| self.view.enclave.holds(key)))
+        let members = &self.view.facts(&view).await?.members;
+        Ok(members.contains(giver) && members.iter().any(|key| self.view.enclave.holds(key)))
     }
 
     /// The group after a block that we followed, if `member` is one then or was removed by it.

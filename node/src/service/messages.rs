@@ -118,7 +118,7 @@ impl WireEntry {
         }
     }
 
-    /// Unpacks it; `None` when the sender key has a wrong length.
+    /// Unpacks it; `None` when the sender key has not 32 bytes: only such keys seal.
     pub fn unpack(self) -> Option<(HistoryEntry, SealedPayload)> {
         let entry = HistoryEntry {
             block: self.block.into(),
@@ -126,6 +126,7 @@ impl WireEntry {
             key: PayloadKey(self.payload),
         };
         let sender_key = EnclaveKey::from_slice(&self.sender_key).ok()?;
+        sender_key.as_nacl()?;
         let opening = Opening { master_key: self.master_key.0, nonce: self.nonce.0 };
         Some((entry, SealedPayload { sender_key, cipher_text: self.cipher_text, opening }))
     }

@@ -135,7 +135,7 @@ impl Service {
         if !known && giver.is_none() {
             return Err(HealError::GroupUnknown(group));
         }
-        let request = TakeOver { group, giver, heal: true };
+        let request = TakeOver { group, giver, since: 0, heal: true };
         self.view.following.requests.send(request).await.map_err(|_| HealError::NotFollowing)
     }
 

@@ -11,7 +11,7 @@ use alloy_primitives::{B256, U256};
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as TaskMutex, oneshot, watch};
 
-use super::markers::{Marked, MarkerFields, MarkerKey, is_nonce_error, sign};
+use super::markers::{Marked, MarkerFields, MarkerKey, is_nonce_error, sign, submit_surely};
 use crate::chain::{BlockRef, Chain, ChainError};
 
 /// Markers that are submitted together, at most.
@@ -120,7 +120,17 @@ impl Outbox {
         let marked = |(waiting, raw): (&Waiting, Vec<u8>), answer: Result<B256, ChainError>| {
             answer.map(|hash| Marked::new(hash, raw, waiting.fields))
         };
-        let answers = self.chain.submit_all(&raw).await;
+        let mut answers = self.chain.submit_all(&raw).await;
+        // A lost answer is not a refusal: the same bytes are submitted until the chain says.
+        let is_lost =
+            |answer: &Result<_, ChainError>| matches!(answer, Err(ChainError::Unavailable { .. }));
+        for (raw, answer) in raw.iter().zip(&mut answers).filter(|(_, answer)| is_lost(answer)) {
+            *answer = submit_surely(&*self.chain, raw).await;
+            if is_lost(answer) {
+                // The chain is away: waiting as long for each of the others helps nobody.
+                break;
+            }
+        }
         let mut answers: Vec<_> =
             together.iter().zip(raw).zip(answers).map(|(it, answer)| marked(it, answer)).collect();
         if answers.iter().all(Result::is_ok) {
@@ -131,7 +141,7 @@ impl Outbox {
         let mut free = VecDeque::new();
         for ((waiting, answer), nonce) in together.iter().zip(&mut answers).zip(first..) {
             if let Err(error) = answer {
-                if !is_about_nonce(error) {
+                if matches!(error, ChainError::Refused { .. }) && !is_about_nonce(error) {
                     free.push_back(nonce);
                 }
             } else if let Some(nonce) = free.front() {

@@ -15,8 +15,9 @@ use super::{
 };
 use crate::state::StateError;
 
-/// What is looked after at a time; the oldest is given up for a new one.
-const SENT_MAX: usize = 100_000;
+/// What is looked after at a time; the oldest is given up for a new one, first of those whose marker
+/// is left to the caller, who may never send it.
+const SENT_MAX: usize = 20_000;
 /// Followed blocks after which a marker is put on the chain again.
 const MARK_BLOCKS: u64 = 8;
 /// The pause between two looks.
@@ -59,9 +60,9 @@ impl Unmined {
     /// Looks after `sent` from followed block `at` on.
     pub(super) fn add(&self, sent: Sent, at: u64) {
         let mut rows = self.rows.lock();
-        if rows.len() >= SENT_MAX
-            && let Some(given_up) = rows.pop_front()
-        {
+        let unmarked = || rows.iter().position(|row| row.sent.marker.is_none()).unwrap_or(0);
+        let oldest = if rows.len() >= SENT_MAX { Some(unmarked()) } else { None };
+        if let Some(given_up) = oldest.and_then(|at| rows.remove(at)) {
             let payload = given_up.sent.payload.0;
             tracing::warn!(%payload, "too much is not mined yet: a sent payload is no longer looked after");
         }
@@ -146,5 +147,128 @@ impl Row {
                 self.pushed_at = at - (push_blocks - push_blocks.div_ceil(8)).min(at);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use alloy_primitives::{Address, B256};
+    use coterie_core::GroupId;
+    use tokio::sync::watch;
+
+    use super::{super::markers::*, *};
+    use crate::chain::{
+        Block, BlockId, Chain,
+        dev::{DevChain, DevOptions, Mining, published_accounts},
+    };
+
+    fn chain() -> DevChain {
+        DevChain::new(DevOptions { mining: Mining::Manual, ..DevOptions::default() })
+    }
+
+    fn markers(chain: &DevChain, key: Option<MarkerKey>) -> Markers {
+        let (_, followed) = watch::channel(None);
+        let options = MarkerOptions { key, gas_price_max: u128::MAX };
+        Markers::new(Arc::new(chain.clone()), 1337, options, followed)
+    }
+
+    fn configured() -> Option<MarkerKey> {
+        MarkerKey::new(published_accounts()[0].private_key.0)
+    }
+
+    fn fields(payload: u8) -> MarkerFields {
+        let payload = PayloadKey(B256::repeat_byte(payload));
+        MarkerFields { payload, gas_price: 0, gas_limit: 100_000 }
+    }
+
+    /// The payloads that the next block marks, with who signed.
+    async fn mined(chain: &DevChain) -> Vec<(u8, Address)> {
+        let hash = chain.mine().hash;
+        let block: Block = chain.block(BlockId::Hash(hash)).await.unwrap().unwrap();
+        block.markers.iter().map(|marker| (marker.input[0], marker.from)).collect()
+    }
+
+    fn row(marked: Marked) -> Row {
+        let payload = PayloadKey(B256::ZERO);
+        let sent = Sent { payload, recipients: Vec::new(), marker: Some(marked) };
+        Row { sent, marked_at: 0, pushed_at: 0 }
+    }
+
+    #[tokio::test]
+    async fn a_marker_that_the_chain_lost_is_put_there_again() {
+        for key in [configured(), None] {
+            let chain = chain();
+            let markers = markers(&chain, key);
+            let ticket = markers.ticket(GroupId(B256::ZERO));
+            let signer = ticket.signer();
+            let mut row = row(markers.submit(ticket, fields(7)).await.unwrap());
+            chain.drop_pool();
+            row.mark(&markers, MARK_BLOCKS - 1).await;
+            assert_eq!(mined(&chain).await, []);
+            row.mark(&markers, MARK_BLOCKS).await;
+            assert_eq!(mined(&chain).await, [(7, signer)]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_marker_whose_nonce_was_used_is_marked_by_another_transaction() {
+        let chain = chain();
+        let markers = markers(&chain, configured());
+        let ticket = markers.ticket(GroupId(B256::ZERO));
+        let mut row = row(markers.submit(ticket, fields(7)).await.unwrap());
+        let first = row.sent.marker.as_ref().unwrap().hash;
+        chain.drop_pool();
+        let raw = sign(&configured().unwrap(), 1337, 0, fields(0xee), 0);
+        chain.submit(&raw).await.unwrap();
+        assert_eq!(mined(&chain).await.len(), 1);
+        row.mark(&markers, MARK_BLOCKS).await;
+        assert_ne!(row.sent.marker.as_ref().unwrap().hash, first);
+        assert_eq!(mined(&chain).await[0].0, 7);
+    }
+
+    #[tokio::test]
+    async fn markers_of_a_group_keep_their_order_when_a_place_is_given_up() {
+        for key in [configured(), None] {
+            let chain = chain();
+            let markers = Arc::new(markers(&chain, key));
+            let group = GroupId(B256::ZERO);
+            let (first, given_up, last) =
+                (markers.ticket(group), markers.ticket(group), markers.ticket(group));
+            drop(given_up);
+            let waiting = Arc::clone(&markers);
+            let last = tokio::spawn(async move { waiting.submit(last, fields(3)).await });
+            // The last one could overtake only now.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(chain.pool_len(), 0);
+            markers.submit(first, fields(1)).await.unwrap();
+            let deadline = std::time::Instant::now() + Duration::from_secs(10);
+            let mut order = Vec::new();
+            while order.len() < 2 && std::time::Instant::now() < deadline {
+                order.extend(mined(&chain).await.into_iter().map(|(payload, _)| payload));
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            last.await.unwrap().unwrap();
+            assert_eq!(order, [1, 3]);
+        }
+    }
+
+    #[test]
+    fn payloads_that_nobody_marks_make_room_first() {
+        let unmined = Unmined::new(1);
+        let sent = |payload: u64, marker| Sent {
+            payload: PayloadKey(B256::from(alloy_primitives::U256::from(payload))),
+            recipients: Vec::new(),
+            marker,
+        };
+        let marked = Marked::new(B256::ZERO, Vec::new(), fields(0));
+        unmined.add(sent(0, Some(marked)), 0);
+        (1..=SENT_MAX as u64).for_each(|payload| unmined.add(sent(payload, None), 0));
+        let rows = unmined.rows.lock();
+        assert_eq!(rows.len(), SENT_MAX);
+        assert!(rows[0].sent.marker.is_some());
     }
 }

@@ -159,8 +159,8 @@ impl State {
         Ok(())
     }
 
-    /// Replaces all that is stored of a group: records, receipts and decisions of its markers, on
-    /// every branch.
+    /// Replaces what is stored of a group: records and receipts of its markers, on every branch.
+    /// Which markers decided payloads is added to, since it does not depend on the group's history.
     ///
     /// # Errors
     ///
@@ -231,7 +231,7 @@ impl State {
         })
     }
 
-    /// Deletes a group's records of all branches, with the receipts and decisions of their markers.
+    /// Deletes a group's records of all branches, with the receipts of their markers.
     fn delete_group(&self, group: GroupId, batch: &mut Batch) -> Result<(), StateError> {
         let mut start = schema::group_from(group, 0);
         let end = schema::after(group.as_slice());
@@ -243,10 +243,6 @@ impl State {
                 let (_, block) = schema::parse_group_block_key(&key)?;
                 for marker in schema::parse_group_block(block, &value)?.markers {
                     batch.delete(Table::Receipts, schema::receipt_key(marker.marker, block.hash));
-                    batch.delete(
-                        Table::Decisions,
-                        schema::decision_key(marker.payload, block, marker.index),
-                    );
                 }
                 batch.delete(Table::GroupBlocks, key);
             }

@@ -5,15 +5,19 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{B256, Bytes, U256};
 use coterie_core::EnclaveKey;
 use coterie_node::{
+    chain::{PublicRead, PublicValue},
     enclave::Enclave as _,
     service::messages::{self, HistoryPage},
+    state::Reason,
 };
 
-use super::{GROUP, OTHER, add, agree, draft, draft_by, group, keys, marker, run, send, stored};
-use crate::simulation::{Action, Tamper, World};
+use super::{
+    GROUP, OTHER, add, agree, draft, draft_by, group, keys, marker, reason, run, send, stored,
+};
+use crate::simulation::{Action, Draft, Tamper, World};
 
 /// Members 0, 1 and 2 with a history of some length; 3 is added, and does not know it yet.
 async fn with_newcomer() -> (World, alloy_primitives::Address) {
@@ -174,6 +178,136 @@ fn pages_that_do_not_fit_together_are_refused() {
     check("a sender key of no length", |mut page| {
         page.entries[0].sender_key = Bytes::new();
         page
+    });
+    // Well formed, but the payload could not be stored under it: this must not stop the follower.
+    check("a sender key that cannot seal", |mut page| {
+        page.entries[0].sender_key = Bytes::from_static(&[0x30; 91]);
+        page
+    });
+}
+
+#[test]
+fn public_reads_that_belong_to_no_entry_are_refused() {
+    let read = |number| {
+        messages::WireRead::new(
+            &PublicRead::Slot(alloy_primitives::Address::ZERO, U256::from(number)),
+            &PublicValue::Slot(U256::from(1)),
+        )
+    };
+    check("reads of a later block", move |mut page| {
+        let mut block = page.until;
+        block.number += 1;
+        block.hash = B256::repeat_byte(7);
+        page.reads.push(messages::WireReads { block, reads: vec![read(1)] });
+        page
+    });
+    check("more reads than the transactions may make", move |mut page| {
+        let reads = (0..2_000).map(read).collect();
+        page.reads.push(messages::WireReads { block: page.entries[3].block, reads });
+        page
+    });
+}
+
+#[test]
+fn a_history_that_ends_on_another_branch_is_refused() {
+    check("an end that the chain does not have", |mut page| {
+        page.until.hash = B256::repeat_byte(7);
+        page
+    });
+}
+
+/// A stranger's group with the same id: member 3 creates it with these members, and only they get
+/// the payload.
+async fn second_group(world: &mut World, members: &[usize]) {
+    let to = keys(world, members);
+    let action = Action::Add(to.clone());
+    let version = B256::ZERO;
+    let signer = Some(2_000);
+    let create =
+        Draft { group: GROUP, from: 3, account: OTHER, nonce: 0, version, action, to, signer };
+    let sealed = world.seal(&create).await;
+    for (to, envelope) in sealed.envelopes.iter().filter(|(to, _)| *to != 2 || members[0] == 2) {
+        world.deliver(sealed.key, *to, envelope).await;
+    }
+    world.mine(vec![marker(&create, sealed.key)]);
+    world.catch_up().await;
+    assert_eq!(reason(world, 3, world.head().markers[0].hash), Some(Reason::Executed));
+}
+
+#[test]
+fn a_group_that_was_created_later_does_not_replace_the_one_of_a_removed_member() {
+    run(async {
+        let mut world = World::new(4);
+        let emitter = group(&mut world, &[0, 1, 2]).await;
+        let remove = draft(&world, 0, Action::Remove(world.members[2].key.clone()));
+        send(&mut world, &remove).await;
+        second_group(&mut world, &[3, 2]).await;
+        let held = world.members[2].node().record(GROUP).unwrap();
+        let (tamper, given) = only_from(world.members[3].key.clone(), Ok);
+        world.network.tamper(Some(tamper));
+        let offer = messages::Offer { group: GROUP.0, added: world.chain.head().into() };
+        let offer = messages::encode(&offer);
+        let (giver, to) = (world.members[3].key.clone(), world.members[2].key.clone());
+        let enclave = Arc::clone(&world.members[3].enclave);
+        assert!(enclave.ask(&giver, &to, messages::OFFER, offer).await.is_err());
+        // It is offered, looked at, and left.
+        assert!(world.settle(|_| given.load(Ordering::SeqCst) >= 3).await, "never looked at");
+        world.let_tasks_work().await;
+        world.catch_up().await;
+        let now = world.members[2].node().record(GROUP).unwrap();
+        assert_eq!((now.root, now.created), (held.root, held.created));
+        assert_eq!(stored(&world, 2, emitter), 1);
+    });
+}
+
+#[test]
+fn the_group_that_was_created_first_replaces_a_later_one_of_the_same_id() {
+    run(async {
+        let mut world = World::new(4);
+        let emitter = group(&mut world, &[0, 1]).await;
+        second_group(&mut world, &[2, 3]).await;
+        let cheated = world.members[2].node().record(GROUP).unwrap();
+        let first = world.members[0].node().record(GROUP).unwrap();
+        assert!(cheated.created.number > first.created.number);
+        add(&mut world, 0, 2).await;
+        let replaced = |world: &World| {
+            world.members[2].node().record(GROUP).is_some_and(|it| it.created == first.created)
+        };
+        assert!(world.settle(replaced).await, "the first group was not taken over");
+        assert_eq!(stored(&world, 2, emitter), 1);
+        agree(&world, &[0, 1, 2]);
+    });
+}
+
+#[test]
+fn a_marker_that_did_not_count_before_a_member_joined_does_not_count_when_it_is_repeated() {
+    run(async {
+        let (mut world, emitter) = with_newcomer().await;
+        world.network.tamper(Some(Arc::new(|_, kind, answer| {
+            if kind == messages::HISTORY { Err("not now".to_owned()) } else { Ok(answer) }
+        })));
+        world.catch_up().await;
+        // Member 1 gives a payload to the newcomer only; for the others it is late.
+        let withheld = draft(&world, 1, Action::Store(emitter, 99));
+        let sealed = world.seal(&withheld).await;
+        for (to, envelope) in sealed.envelopes.iter().filter(|(to, _)| *to == 3) {
+            world.deliver(sealed.key, *to, envelope).await;
+        }
+        world.mine(vec![marker(&withheld, sealed.key)]);
+        world.catch_up().await;
+        world.network.tamper(None);
+        let joined = world.settle(|world| world.members[3].node().record(GROUP).is_some()).await;
+        assert!(joined, "the history was not taken");
+        // Then everybody gets it, and it is marked again.
+        for (to, envelope) in sealed.envelopes.iter().filter(|(to, _)| *to != 3) {
+            world.deliver(sealed.key, *to, envelope).await;
+        }
+        world.mine(vec![marker(&withheld, sealed.key)]);
+        world.catch_up().await;
+        let repeated = world.head().markers[0].hash;
+        assert_eq!(reason(&world, 3, repeated), Some(Reason::Duplicate));
+        assert_eq!(stored(&world, 3, emitter), 5);
+        agree(&world, &[0, 2, 3]);
     });
 }
 
