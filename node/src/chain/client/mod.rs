@@ -382,20 +382,14 @@ impl Chain for RpcChain {
         let call =
             |raw: &Vec<u8>| Call { method: SUBMIT, params: json!([hex::encode_prefixed(raw)]) };
         let calls: Vec<_> = raw.iter().map(call).collect();
-        let outcomes = match self.transport.in_order(&calls).await {
-            Ok(outcomes) => outcomes,
-            Err(error) => {
-                let error = self.chain_error(error);
-                return raw.iter().map(|_| Err(error.clone())).collect();
-            }
-        };
+        let outcomes = self.transport.in_order(&calls).await;
         let mut answers = Vec::with_capacity(raw.len());
         for (raw, outcome) in raw.iter().zip(outcomes) {
             let answer = match outcome {
                 Ok(hash) => {
                     serde_json::from_str(hash.get()).map_err(|error| self.garbage(SUBMIT, &error))
                 }
-                Err(error) => Err(self.chain_error(TransportError::Rpc(error))),
+                Err(error) => Err(self.chain_error(error)),
             };
             answers.push(self.submitted(keccak256(raw), answer).await);
         }
