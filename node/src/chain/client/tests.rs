@@ -356,3 +356,45 @@ async fn what_was_submitted_before_a_failure_counts_and_nothing_is_sent_after_it
     let all_but_one = [true, false, true, true];
     assert_eq!(taken(&raw[..4], client.submit_all(&raw[..4]).await), all_but_one);
 }
+
+#[tokio::test]
+async fn an_ancestor_that_a_replica_does_not_have_is_waited_for() {
+    let at = B256::repeat_byte(5);
+    let reads = [PublicRead::BlockHash(3), PublicRead::BlockHash(5), PublicRead::BlockHash(6)];
+    let block = |number: u64, hash: B256| {
+        let mut block = old_block(hash);
+        block["number"] = json!(U64::from(number));
+        block
+    };
+    let numbered = move |body: &Value| match body["params"][0].as_str().unwrap() {
+        "0x5" => Some(block(5, at)),
+        "0x3" => Some(block(3, B256::repeat_byte(3))),
+        _ => None,
+    };
+    let (client, _) = endpoint(move |body, _| match body["method"].as_str().unwrap() {
+        "eth_getBlockByHash" => reply(&block(5, at)),
+        _ if body["params"][0] == "0x3" => reply(&Value::Null),
+        _ => reply(&numbered(&body).into()),
+    })
+    .await;
+    let error = client.read(at, &reads).await.unwrap_err();
+    assert!(reason(error).contains("block 3 is not known there"));
+
+    let (client, _) = endpoint(move |body, _| match body["method"].as_str().unwrap() {
+        "eth_getBlockByHash" => reply(&block(5, at)),
+        _ => reply(&numbered(&body).into()),
+    })
+    .await;
+    let hashes = [B256::repeat_byte(3), at, B256::ZERO];
+    assert_eq!(client.read(at, &reads).await.unwrap(), hashes.map(PublicValue::BlockHash));
+
+    // The chain changes between the first look at block 5 and the last.
+    let (client, _) = endpoint(move |body, before| match body["method"].as_str().unwrap() {
+        "eth_getBlockByHash" => reply(&block(5, at)),
+        _ if before > 2 => reply(&block(5, B256::repeat_byte(0x55))),
+        _ => reply(&numbered(&body).into()),
+    })
+    .await;
+    let error = client.read(at, &reads).await.unwrap_err();
+    assert!(reason(error).contains("is not canonical there"));
+}
