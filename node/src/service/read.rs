@@ -128,6 +128,8 @@ impl Service {
     ) -> Result<Vec<GroupInfo>, ReadError> {
         let mut found = Vec::new();
         for id in self.view.state.groups() {
+            // Most of this reads without waiting; the request's time limit needs a place to end it.
+            tokio::task::yield_now().await;
             let Some(view) = self.view.group_at_head(id)? else { continue };
             let facts = self.view.facts(&view).await?;
             if keys.iter().all(|key| facts.members.contains(key)) {
@@ -138,6 +140,8 @@ impl Service {
     }
 
     /// The group's logs that match, in chain order; none for an unknown block hash.
+    ///
+    /// Any range may be asked for, as in Besu; the caller's time is what limits it.
     ///
     /// # Errors
     ///
@@ -162,6 +166,8 @@ impl Service {
         let mut logs = Vec::new();
         let mut pages = self.view.records(group, from, to);
         while let Some(records) = pages.next()? {
+            // Reading does not wait: without this nothing could end it, or come in between.
+            tokio::task::yield_now().await;
             for record in &records {
                 self.collect(record, &filter, &mut logs)?;
                 if logs.len() > limit {
@@ -218,3 +224,6 @@ fn matches(filter: &LogFilter, log: &Log) -> bool {
     });
     address && all
 }
+
+#[cfg(test)]
+mod tests;
