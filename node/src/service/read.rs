@@ -47,7 +47,11 @@ impl Service {
     }
 
     /// Runs `request` on private and public state after `block`, with its header; `None` when
-    /// there is no such block.
+    /// there is no block of this number.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::BlockUnknown`] for a tag that names no block.
     pub async fn call(
         &self,
         _tenant: &Tenant,
@@ -58,7 +62,7 @@ impl Service {
         if request.value != U256::ZERO {
             return Err(ReadError::ValueNotZero);
         }
-        let Some(at) = self.view.block(block).await? else { return Ok(None) };
+        let Some(at) = self.numbered(block).await? else { return Ok(None) };
         let header = self.view.header(at).await?;
         let snapshot = match self.view.group(group, at.number)? {
             Some(view) => view.snapshot,
@@ -85,7 +89,11 @@ impl Service {
     }
 
     /// The private code at `address` after `block`: empty for an account without code, `None`
-    /// for no private account, group or block.
+    /// for no private account or group, or no block of this number.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::BlockUnknown`] for a tag that names no block.
     pub async fn code(
         &self,
         _tenant: &Tenant,
@@ -93,7 +101,7 @@ impl Service {
         address: Address,
         block: BlockId,
     ) -> Result<Option<Bytes>, ReadError> {
-        let Some(at) = self.view.block(block).await? else { return Ok(None) };
+        let Some(at) = self.numbered(block).await? else { return Ok(None) };
         let Some(view) = self.view.group(group, at.number)? else { return Ok(None) };
         Ok(match view.snapshot.account(address)? {
             None => None,
@@ -118,6 +126,20 @@ impl Service {
         }
         let at = self.view.block(block).await?.ok_or(ReadError::BlockUnknown)?;
         Ok(self.view.group(group, at.number)?.map_or(EMPTY_ROOT, |view| view.record.root))
+    }
+
+    /// The block; `None` for a number or hash that names none, which Besu tells from a tag that
+    /// names none (protocol, 7.1).
+    async fn numbered(&self, id: BlockId) -> Result<Option<BlockRef>, ReadError> {
+        let block = self.view.block(id).await?;
+        match id {
+            BlockId::Finalized | BlockId::Safe if block.is_none() => Err(ReadError::BlockUnknown),
+            BlockId::Finalized
+            | BlockId::Safe
+            | BlockId::Latest
+            | BlockId::Number(_)
+            | BlockId::Hash(_) => Ok(block),
+        }
     }
 
     /// The groups at the followed head that have all of `keys` as members; all for no keys.

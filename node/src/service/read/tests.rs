@@ -150,3 +150,29 @@ async fn a_search_of_logs_can_be_ended_between_its_pages() {
     }
     assert_eq!(search.await.unwrap().len() as u64, BLOCKS);
 }
+
+#[tokio::test]
+async fn a_tag_that_names_no_block_is_an_error_and_a_number_is_not_always() {
+    let service = service(2).await;
+    let tenant = service.default_tenant();
+    let call = CallRequest {
+        from: Address::ZERO,
+        to: CONTRACT,
+        input: Bytes::new(),
+        value: U256::ZERO,
+        gas_price: U256::ZERO,
+    };
+    for tag in [BlockId::Safe, BlockId::Finalized] {
+        let called = service.call(&tenant, GROUP, call.clone(), tag).await;
+        assert!(matches!(called, Err(ReadError::BlockUnknown)), "{called:?}");
+        let code = service.code(&tenant, GROUP, CONTRACT, tag).await;
+        assert!(matches!(code, Err(ReadError::BlockUnknown)), "{code:?}");
+        let root = service.state_root(&tenant, GROUP, tag).await;
+        assert!(matches!(root, Err(ReadError::BlockUnknown)), "{root:?}");
+    }
+    let above = BlockId::Number(99);
+    assert_eq!(service.call(&tenant, GROUP, call, above).await.unwrap(), None);
+    assert_eq!(service.code(&tenant, GROUP, CONTRACT, above).await.unwrap(), None);
+    let root = service.state_root(&tenant, GROUP, above).await;
+    assert!(matches!(root, Err(ReadError::BlockUnknown)), "{root:?}");
+}
