@@ -73,6 +73,39 @@ export function executionScenarios(network) {
     await sameRoot(group, through, [a, b]);
   });
 
+  test("O2 a call at an older block sees that block's public state and header", async () => {
+    const { a, bob, chain, group, address } = await groupWith(CrossReader);
+    const { contractAddress: environment } = await a.deploy(group, bob, Environment);
+    const emitter = await deployPublic(chain, bob, EventEmitter);
+    const heights = [];
+    for (const number of [12, 13]) {
+      const { blockNumber } = await transact(chain, bob, { to: emitter, data: EventEmitter.data("store", number) });
+      heights.push(`0x${blockNumber.toString(16)}`);
+    }
+    // There is an answer once the node has followed the block.
+    const call = (to, data, block) => eventually("the call is answered", () => a.call(group, to, data, block));
+    const read = CrossReader.data("read", emitter);
+    assert.equal(await call(address, read, heights[1]), word(13));
+    assert.equal(await call(address, read, heights[0]), word(12));
+    assert.equal(await call(address, read, `0x${(Number(heights[0]) - 1).toString(16)}`), word(0));
+
+    for (const height of heights) {
+      const block = await chain.rpc("eth_getBlockByNumber", height, false);
+      const seen = await call(environment, Environment.data("blockEnvironment"), height);
+      const [number, timestamp, coinbase, difficulty, gasLimit, baseFee, chainId] =
+        Environment.result("blockEnvironment", seen);
+      assert.equal(number, BigInt(block.number));
+      assert.equal(timestamp, BigInt(block.timestamp));
+      assert.equal(coinbase.toLowerCase(), block.miner.toLowerCase());
+      assert.equal(difficulty, BigInt(block.mixHash));
+      assert.equal(gasLimit, BigInt(block.gasLimit));
+      assert.equal(baseFee, BigInt(block.baseFeePerGas));
+      assert.equal(chainId, BigInt(chain.chainId));
+      const parent = Environment.data("hashOf", BigInt(block.number) - 1n);
+      assert.equal(await call(environment, parent, height), block.parentHash);
+    }
+  });
+
   test("O2 public code does not see the private state", async () => {
     const { bob, chain, address } = await groupWith(EventEmitter);
     const reader = await deployPublic(chain, bob, CrossReader);
