@@ -1,6 +1,6 @@
 // The acceptance scenarios of flexible privacy groups, written against any network: F0 to F9 and
 // S1 to S3 of the protocol's conformance suite. Each uses a group of its own, so they can share a
-// network. (F5 and S4 need a precompile in the private genesis; see separate-nodes.test.mjs.)
+// network. (F5 and S4 need an account in the private genesis; see separate-nodes.test.mjs.)
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
