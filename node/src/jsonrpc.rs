@@ -43,7 +43,8 @@ pub struct Limits {
     /// Calls of one batch that run at the same time. They start in their order; with 1 each one also
     /// ends before the next starts.
     pub batch_concurrency: usize,
-    /// Bytes of answers to one body, about; the answers beyond are replaced by errors.
+    /// Bytes of the answers to one body, about, whether it is a batch or a single call; an answer
+    /// that would go beyond is replaced by an error.
     pub reply_bytes_max: usize,
     /// Time for all the calls of one body.
     pub time_max: Duration,
@@ -92,7 +93,7 @@ where
         return failure(StatusCode::BAD_REQUEST, ErrorCode::ParseError.into());
     };
     if !document.get().starts_with('[') {
-        return single(document, deadline, call).await;
+        return single(document, deadline, limits, call).await;
     }
     let Ok(entries) = serde_json::from_str::<Vec<&RawValue>>(document.get()) else {
         return failure(StatusCode::BAD_REQUEST, ErrorCode::ParseError.into());
@@ -207,7 +208,7 @@ fn parse(entry: &RawValue) -> Result<Call<'_>, &RawValue> {
     Ok(call)
 }
 
-async fn single<F, R>(document: &RawValue, deadline: Instant, call: F) -> Reply
+async fn single<F, R>(document: &RawValue, deadline: Instant, limits: &Limits, call: F) -> Reply
 where
     F: Fn(String, Option<Box<RawValue>>) -> R,
     R: Future<Output = Answer>,
@@ -220,7 +221,7 @@ where
         Ok(_) | Err(_) => StatusCode::OK,
     };
     match id {
-        Some(id) => Reply { status, body: envelope(id, &answer).into() },
+        Some(id) => Reply { status, body: limited(id, &answer, 0, limits).into() },
         None => Reply { status: StatusCode::NO_CONTENT, body: Bytes::new() },
     }
 }
@@ -236,15 +237,7 @@ where
     let mut body = Vec::new();
     while let Some((id, answer)) = answers.next().await {
         let Some(id) = id else { continue };
-        let mut one = envelope(id, &answer);
-        if body.len() + one.len() > limits.reply_bytes_max {
-            let error = ErrorObjectOwned::owned(
-                OVERSIZED_RESPONSE_CODE,
-                OVERSIZED_RESPONSE_MSG,
-                None::<()>,
-            );
-            one = envelope(id, &Err(error));
-        }
+        let mut one = limited(id, &answer, body.len(), limits);
         body.push(if body.is_empty() { b'[' } else { b',' });
         body.append(&mut one);
     }
@@ -272,6 +265,18 @@ where
     let future = call(method.into_owned(), params.map(ToOwned::to_owned));
     let timed_out = || ErrorObjectOwned::owned(TIMED_OUT_CODE, "request timed out", None::<()>);
     (id, tokio::time::timeout_at(deadline, future).await.unwrap_or_else(|_| Err(timed_out())))
+}
+
+/// The answer, or the error that stands for it when it does not fit after the bytes before it.
+fn limited(id: &RawValue, answer: &Answer, before: usize, limits: &Limits) -> Vec<u8> {
+    let one = envelope(id, answer);
+    if before.saturating_add(one.len()) <= limits.reply_bytes_max {
+        return one;
+    }
+    let limit = format!("exceeded max limit of {}", limits.reply_bytes_max);
+    let error =
+        ErrorObjectOwned::owned(OVERSIZED_RESPONSE_CODE, OVERSIZED_RESPONSE_MSG, Some(limit));
+    envelope(id, &Err(error))
 }
 
 fn envelope(id: &RawValue, answer: &Answer) -> Vec<u8> {
@@ -410,6 +415,21 @@ mod tests {
         let answers: Vec<serde_json::Value> = serde_json::from_str(&body).unwrap();
         assert_eq!(answers[0]["result"][0], "aaaaaaaaa");
         assert_eq!(answers[1]["error"]["code"], OVERSIZED_RESPONSE_CODE);
+    }
+
+    #[tokio::test]
+    async fn the_answer_to_a_single_call_has_the_same_limit() {
+        let call = |text: &str| format!(r#"{{"id":"x","method":"echo","params":["{text}"]}}"#);
+        let want = |text: &str| format!(r#"{{"jsonrpc":"2.0","id":"x","result":["{text}"]}}"#);
+        let limits = Limits { reply_bytes_max: want("1234").len(), ..Limits::default() };
+        assert_eq!(reply(&call("1234"), &limits).await, (200, want("1234")));
+        let (status, body) = reply(&call("12345"), &limits).await;
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, &body["id"]), (200, &"x".into()));
+        assert_eq!(body["error"]["code"], OVERSIZED_RESPONSE_CODE);
+        assert_eq!(body["error"]["message"], "Response is too big");
+        let limit = format!("exceeded max limit of {}", limits.reply_bytes_max);
+        assert_eq!(body["error"]["data"], limit);
     }
 
     proptest! {

@@ -30,7 +30,7 @@ const GROUPS: usize = 20;
 const CONNECTIONS: usize = 64;
 /// Sends of one connection whose latency is measured.
 const SINGLE: usize = 1000;
-/// Besu and Tessera on such a machine, with blocks of one second (protocol specification, 14.7).
+/// Besu and Tessera on such a machine, with blocks of one second (protocol specification, 16).
 const BESU_PER_S: f64 = 36.0;
 
 /// Measures with a block for each transaction, and with blocks of 100 ms.

@@ -22,7 +22,7 @@ use crate::{
 };
 
 const COUNTS: [usize; 2] = [2_000, 20_000];
-/// Besu, for 2,000 transactions (protocol specification, 14.7).
+/// Besu, for 2,000 transactions (protocol specification, 16).
 const BESU_MS: f64 = 11_600.0;
 
 /// Measures both.

@@ -6,6 +6,7 @@ import { after, before } from "node:test";
 import { executionScenarios } from "./lib/execution.mjs";
 import { lifecycleScenarios } from "./lib/lifecycle.mjs";
 import { startDev } from "./lib/network.mjs";
+import { refusalScenarios } from "./lib/refusals.mjs";
 import { ruleScenarios } from "./lib/rules.mjs";
 
 let network;
@@ -17,3 +18,4 @@ after(() => network?.stop());
 lifecycleScenarios(() => network);
 executionScenarios(() => network);
 ruleScenarios(() => network);
+refusalScenarios(() => network);

@@ -14,6 +14,7 @@ import { executionScenarios } from "./lib/execution.mjs";
 import { lifecycleScenarios } from "./lib/lifecycle.mjs";
 import { coterie, randomGroup } from "./lib/network.mjs";
 import { startSeparate } from "./lib/nodes.mjs";
+import { refusalScenarios } from "./lib/refusals.mjs";
 import { ruleScenarios } from "./lib/rules.mjs";
 import { eventually } from "./lib/wait.mjs";
 
@@ -28,6 +29,7 @@ after(() => network?.stop());
 lifecycleScenarios(() => network);
 executionScenarios(() => network);
 ruleScenarios(() => network);
+refusalScenarios(() => network);
 
 const number = (output) => Number(EventEmitter.result("value", output));
 

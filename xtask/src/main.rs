@@ -30,7 +30,7 @@ enum Command {
     Demo,
     /// Runs every check that a change must pass
     Test {
-        /// Also run what takes longer: more seeds, larger histories
+        /// Also run what takes longer: many more seeds of the simulation
         #[arg(long)]
         full: bool,
     },

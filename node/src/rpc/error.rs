@@ -83,8 +83,10 @@ pub enum Read {
     Call,
     /// `priv_getCode`.
     Code,
-    /// `priv_debugGetStateRoot`.
+    /// `priv_debugGetStateRoot` at a block number, or at the head.
     StateRoot,
+    /// `priv_debugGetStateRoot` at `finalized` or `safe`.
+    StateRootAtTag,
     /// `priv_getTransactionReceipt`.
     Receipt,
     /// `priv_getPrivateTransaction`.
@@ -305,6 +307,7 @@ pub fn read(what: Read, cause: &ReadError) -> ErrorObjectOwned {
         Read::Call
         | Read::Code
         | Read::StateRoot
+        | Read::StateRootAtTag
         | Read::Receipt
         | Read::PrivateTransaction
         | Read::Logs => read_answer(what, cause),
@@ -360,7 +363,7 @@ const fn count_answer(cause: &ReadError) -> (i32, &'static str) {
 }
 
 const fn read_answer(what: Read, cause: &ReadError) -> (i32, &'static str) {
-    let state_root = matches!(what, Read::StateRoot);
+    let state_root = matches!(what, Read::StateRoot | Read::StateRootAtTag);
     match cause {
         ReadError::NotAMember(_) | ReadError::GroupUnknown(_) if state_root => {
             (PRIVACY, "Error finding privacy group")
@@ -368,7 +371,9 @@ const fn read_answer(what: Read, cause: &ReadError) -> (i32, &'static str) {
         ReadError::NotAMember(_) => (UNAUTHORIZED, "Unauthorized"),
         ReadError::NotTheCallersKey(_) => (PRIVACY, NOT_PRIVATE_FROM),
         ReadError::GroupUnknown(_) => (PRIVACY, NO_GROUP),
-        ReadError::BlockUnknown if state_root => (INTERNAL_ERROR_CODE, INTERNAL),
+        ReadError::BlockUnknown if matches!(what, Read::StateRoot) => {
+            (INTERNAL_ERROR_CODE, INTERNAL)
+        }
         ReadError::BlockUnknown => (-39001, "Unknown block"),
         ReadError::TooMuch { .. } => (-32005, "Requested range exceeds maximum RPC range limit"),
         ReadError::Joining(_) => (-32008, SYNCING),
@@ -413,11 +418,6 @@ pub fn reverted(output: &Bytes) -> ErrorObjectOwned {
 /// A call failed without revert data.
 pub fn call_failed(code: &'static str) -> ErrorObjectOwned {
     error(PRIVACY, "Private transaction failed", code, None)
-}
-
-/// A block tag that names no block on this chain.
-pub fn unknown_block() -> ErrorObjectOwned {
-    error(-39001, "Unknown block", "BLOCK_UNKNOWN", None)
 }
 
 /// A request that was passed on: the chain's own error as it came, or that it cannot be reached.
@@ -696,8 +696,11 @@ mod tests {
             ),
             (Read::TransactionCount, ReadError::NotTheCallersKey(KEY), mismatch),
             (Read::FindGroups, ReadError::NotTheCallersKey(KEY), find),
+            (Read::StateRootAtTag, ReadError::GroupUnknown(GROUP), root),
             (Read::StateRoot, ReadError::BlockUnknown, internal),
+            (Read::StateRootAtTag, ReadError::BlockUnknown, (-39001, "Unknown block")),
             (Read::Code, ReadError::BlockUnknown, (-39001, "Unknown block")),
+            (Read::Call, ReadError::BlockUnknown, (-39001, "Unknown block")),
             (Read::Receipt, ReadError::NotAMarker(B256::ZERO), internal),
             (Read::Call, ReadError::ValueNotZero, internal),
             (Read::Logs, ReadError::TooMuch { limit: 1, of: "logs" }, range),

@@ -180,7 +180,7 @@ pub async fn execute(service: &Service, tenant: &Tenant, request: Request) -> An
         }
         Request::Call { group, call, block } => {
             let outcome = service.call(tenant, group, call, block).await;
-            call_result(outcome.map_err(failed(Read::Call))?, block)
+            call_result(outcome.map_err(failed(Read::Call))?)
         }
         Request::Code { group, address, block } => {
             let code = service.code(tenant, group, address, block).await;
@@ -188,7 +188,7 @@ pub async fn execute(service: &Service, tenant: &Tenant, request: Request) -> An
         }
         Request::StateRoot { group, block } => {
             let root = service.state_root(tenant, group, block).await;
-            jsonrpc::result(&root.map_err(failed(Read::StateRoot))?)
+            jsonrpc::result(&root.map_err(failed(state_root_at(block)))?)
         }
         Request::Receipt { marker } => {
             let receipt = service.receipt(tenant, marker).await;
@@ -222,17 +222,23 @@ pub async fn execute(service: &Service, tenant: &Tenant, request: Request) -> An
     }
 }
 
-/// How a call's outcome is answered. An unknown number is no error, an unknown tag is.
-pub fn call_result(outcome: Option<CallOutcome>, block: BlockId) -> Answer {
+/// What a state root at `block` is to the map of errors: an unknown number and an unknown tag are
+/// different errors there.
+pub const fn state_root_at(block: BlockId) -> Read {
+    match block {
+        BlockId::Finalized | BlockId::Safe => Read::StateRootAtTag,
+        BlockId::Number(_) | BlockId::Hash(_) | BlockId::Latest => Read::StateRoot,
+    }
+}
+
+/// How a call's outcome is answered. An unknown number is no error.
+pub fn call_result(outcome: Option<CallOutcome>) -> Answer {
     match outcome {
         Some(CallOutcome::Returned(output)) => jsonrpc::result(&output),
         Some(CallOutcome::Reverted(output)) => Err(error::reverted(&output)),
         Some(CallOutcome::Halted) => Err(error::call_failed("HALTED")),
         Some(CallOutcome::TooManyPublicReads) => Err(error::call_failed("TOO_MANY_PUBLIC_READS")),
-        None => match block {
-            BlockId::Finalized | BlockId::Safe => Err(error::unknown_block()),
-            BlockId::Number(_) | BlockId::Hash(_) | BlockId::Latest => jsonrpc::result(&()),
-        },
+        None => jsonrpc::result(&()),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     chain::{BlockId, BlockRef},
     service::{
         CallOutcome, CallRequest, GroupInfo, LogFilter, LogRange, PrivateLog, PrivateReceipt,
-        PrivateTransactionInfo,
+        PrivateTransactionInfo, ReadError,
     },
     state::Reason,
 };
@@ -567,7 +567,7 @@ fn recorded_reverts_are_answered_the_same() {
         }
         let output = step["error"].get("data").map(parsed).unwrap_or_default();
         let outcome = Some(CallOutcome::Reverted(output));
-        let answer = methods::call_result(outcome, BlockId::Latest);
+        let answer = methods::call_result(outcome);
         check_recorded_error(&step, &answer.unwrap_err());
         reverts += 1;
     }
@@ -576,21 +576,29 @@ fn recorded_reverts_are_answered_the_same() {
 
 #[test]
 fn calls_at_unknown_blocks_have_no_result() {
-    for block in [BlockId::Number(99), BlockId::Latest] {
-        assert_eq!(methods::call_result(None, block).unwrap().get(), "null");
-    }
-    for block in [BlockId::Finalized, BlockId::Safe] {
-        assert_eq!(methods::call_result(None, block).unwrap_err().code(), -39001);
-    }
+    assert_eq!(methods::call_result(None).unwrap().get(), "null");
     let output = Some(CallOutcome::Returned(Bytes::new()));
-    assert_eq!(methods::call_result(output, BlockId::Latest).unwrap().get(), "\"0x\"");
+    assert_eq!(methods::call_result(output).unwrap().get(), "\"0x\"");
     for outcome in [
         CallOutcome::Halted,
         CallOutcome::TooManyPublicReads,
         CallOutcome::Reverted(Bytes::from_static(&[1, 2, 3])),
     ] {
-        let error = methods::call_result(Some(outcome), BlockId::Latest).unwrap_err();
+        let error = methods::call_result(Some(outcome)).unwrap_err();
         assert_eq!((error.code(), error.message()), (-50100, "Private transaction failed"));
+    }
+}
+
+#[test]
+fn a_state_root_tells_an_unknown_tag_from_an_unknown_number() {
+    for (block, number) in [
+        (BlockId::Finalized, -39001),
+        (BlockId::Safe, -39001),
+        (BlockId::Number(99), -32603),
+        (BlockId::Latest, -32603),
+    ] {
+        let what = methods::state_root_at(block);
+        assert_eq!(error::read(what, &ReadError::BlockUnknown).code(), number, "{block:?}");
     }
 }
 

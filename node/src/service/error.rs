@@ -233,7 +233,14 @@ pub enum HealError {
 pub(super) fn marker_refused(code: i64, message: String) -> MarkerRefused {
     let words = message.to_ascii_lowercase();
     let says = |any: &[&str]| any.iter().any(|it| words.contains(it));
-    if says(&["intrinsic gas"]) {
+    if says(&[
+        "exceeds block gas limit",
+        "intrinsic gas too high",
+        "gas limit too high",
+        "gaslimitexceeded",
+    ]) {
+        MarkerRefused::ExceedsBlockGasLimit
+    } else if says(&["intrinsic gas", "floor data gas"]) {
         MarkerRefused::IntrinsicGas
     } else if says(&["nonce too low", "nonce is too low", "oldnonce"]) {
         MarkerRefused::NonceTooLow
@@ -241,19 +248,28 @@ pub(super) fn marker_refused(code: i64, message: String) -> MarkerRefused {
         MarkerRefused::NonceTooDistant
     } else if says(&["nonce too high"]) {
         MarkerRefused::NonceTooHigh
-    } else if says(&["insufficient funds", "upfront cost exceeds", "insufficient balance"]) {
+    } else if says(&[
+        "insufficient funds",
+        "insufficientfunds",
+        "upfront cost exceeds",
+        "insufficient balance",
+    ]) {
         MarkerRefused::InsufficientFunds
-    } else if says(&["exceeds block gas limit"]) {
-        MarkerRefused::ExceedsBlockGasLimit
     } else if says(&["not authorized", "not permitted"]) {
         MarkerRefused::SenderNotAuthorized
     } else if says(&["replacement transaction underpriced"]) {
         MarkerRefused::ReplacementUnderpriced
     } else if says(&["base fee", "basefee", "max fee per gas less than"]) {
         MarkerRefused::BelowBaseFee
-    } else if says(&["underpriced", "below configured minimum", "feetoolow"]) {
+    } else if says(&[
+        "underpriced",
+        "below configured minimum",
+        "gas price below minimum",
+        "feetoolow",
+        "fee too low",
+    ]) {
         MarkerRefused::GasPriceTooLow
-    } else if says(&["already known", "known transaction", "alreadyknown"]) {
+    } else if says(&["already known", "known transaction", "alreadyknown", "already imported"]) {
         MarkerRefused::Known
     } else if says(&["chainid is required", "replay-protected", "replay protected"]) {
         MarkerRefused::ChainIdRequired
@@ -261,5 +277,81 @@ pub(super) fn marker_refused(code: i64, message: String) -> MarkerRefused {
         MarkerRefused::Syncing
     } else {
         MarkerRefused::Other { code, message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_known_by_the_words_of_every_client() {
+        use MarkerRefused as Refused;
+        for (message, want) in [
+            // geth, and our development chain.
+            ("intrinsic gas too low: gas 21000, minimum needed 21512", Refused::IntrinsicGas),
+            ("nonce too low: next nonce 3, tx nonce 0", Refused::NonceTooLow),
+            ("nonce too high: next nonce 1, tx nonce 20000", Refused::NonceTooHigh),
+            (
+                "insufficient funds for gas * price + value: balance 0, tx cost 42000",
+                Refused::InsufficientFunds,
+            ),
+            ("exceeds block gas limit", Refused::ExceedsBlockGasLimit),
+            ("transaction underpriced: tip needed 1, tip permitted 0", Refused::GasPriceTooLow),
+            (
+                "transaction gas price below minimum: gas tip cap 0, minimum needed 1",
+                Refused::GasPriceTooLow,
+            ),
+            ("transaction gas limit too high (cap: 1, tx: 2)", Refused::ExceedsBlockGasLimit),
+            (
+                "max fee per gas less than block base fee: maxFeePerGas: 1, baseFee: 7",
+                Refused::BelowBaseFee,
+            ),
+            ("already known", Refused::Known),
+            ("replacement transaction underpriced", Refused::ReplacementUnderpriced),
+            (
+                "only replay-protected (EIP-155) transactions allowed over RPC",
+                Refused::ChainIdRequired,
+            ),
+            // geth since EIP-7623 (Prague) asks for more than the intrinsic gas.
+            (
+                "insufficient gas for floor data gas cost: gas 21600, minimum needed 22280",
+                Refused::IntrinsicGas,
+            ),
+            // Besu (protocol, 3.4).
+            ("Intrinsic gas exceeds gas limit", Refused::IntrinsicGas),
+            ("Nonce too low", Refused::NonceTooLow),
+            ("Nonce too high", Refused::NonceTooHigh),
+            (
+                "Transaction nonce is too distant from current sender nonce",
+                Refused::NonceTooDistant,
+            ),
+            ("Upfront cost exceeds account balance", Refused::InsufficientFunds),
+            ("Transaction gas limit exceeds block gas limit", Refused::ExceedsBlockGasLimit),
+            ("Sender account not authorized to send transactions", Refused::SenderNotAuthorized),
+            ("Gas price below configured minimum gas price", Refused::GasPriceTooLow),
+            ("Gas price below current base fee", Refused::BelowBaseFee),
+            ("Known transaction", Refused::Known),
+            ("Replacement transaction underpriced", Refused::ReplacementUnderpriced),
+            ("ChainId is required", Refused::ChainIdRequired),
+            ("Initial sync is still in progress", Refused::Syncing),
+            // Nethermind.
+            ("OldNonce, Current nonce: 3, nonce of rejected tx: 0", Refused::NonceTooLow),
+            ("InsufficientFunds, Account balance: 0", Refused::InsufficientFunds),
+            ("FeeTooLow, FeePerGas needs to be higher than 1", Refused::GasPriceTooLow),
+            ("AlreadyKnown", Refused::Known),
+            ("GasLimitExceeded, Gas limit: 30000000", Refused::ExceedsBlockGasLimit),
+            // Erigon.
+            ("fee too low", Refused::GasPriceTooLow),
+            // anvil.
+            ("intrinsic gas too low", Refused::IntrinsicGas),
+            ("intrinsic gas too high", Refused::ExceedsBlockGasLimit),
+            ("Insufficient funds for gas * price + value", Refused::InsufficientFunds),
+            ("transaction already imported", Refused::Known),
+        ] {
+            assert_eq!(marker_refused(-32000, message.to_owned()), want, "{message}");
+        }
+        let other = marker_refused(-32005, "txpool is full".to_owned());
+        assert_eq!(other, Refused::Other { code: -32005, message: "txpool is full".to_owned() });
     }
 }

@@ -47,7 +47,11 @@ impl Service {
     }
 
     /// Runs `request` on private and public state after `block`, with its header; `None` when
-    /// there is no such block.
+    /// there is no block of this number.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::BlockUnknown`] for a tag that names no block.
     pub async fn call(
         &self,
         _tenant: &Tenant,
@@ -58,7 +62,7 @@ impl Service {
         if request.value != U256::ZERO {
             return Err(ReadError::ValueNotZero);
         }
-        let Some(at) = self.view.block(block).await? else { return Ok(None) };
+        let Some(at) = self.numbered(block).await? else { return Ok(None) };
         let header = self.view.header(at).await?;
         let snapshot = match self.view.group(group, at.number)? {
             Some(view) => view.snapshot,
@@ -85,7 +89,11 @@ impl Service {
     }
 
     /// The private code at `address` after `block`: empty for an account without code, `None`
-    /// for no private account, group or block.
+    /// for no private account or group, or no block of this number.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::BlockUnknown`] for a tag that names no block.
     pub async fn code(
         &self,
         _tenant: &Tenant,
@@ -93,7 +101,7 @@ impl Service {
         address: Address,
         block: BlockId,
     ) -> Result<Option<Bytes>, ReadError> {
-        let Some(at) = self.view.block(block).await? else { return Ok(None) };
+        let Some(at) = self.numbered(block).await? else { return Ok(None) };
         let Some(view) = self.view.group(group, at.number)? else { return Ok(None) };
         Ok(match view.snapshot.account(address)? {
             None => None,
@@ -120,6 +128,20 @@ impl Service {
         Ok(self.view.group(group, at.number)?.map_or(EMPTY_ROOT, |view| view.record.root))
     }
 
+    /// The block; `None` for a number or hash that names none, which Besu tells from a tag that
+    /// names none (protocol, 7.1).
+    async fn numbered(&self, id: BlockId) -> Result<Option<BlockRef>, ReadError> {
+        let block = self.view.block(id).await?;
+        match id {
+            BlockId::Finalized | BlockId::Safe if block.is_none() => Err(ReadError::BlockUnknown),
+            BlockId::Finalized
+            | BlockId::Safe
+            | BlockId::Latest
+            | BlockId::Number(_)
+            | BlockId::Hash(_) => Ok(block),
+        }
+    }
+
     /// The groups at the followed head that have all of `keys` as members; all for no keys.
     pub async fn find_groups(
         &self,
@@ -128,6 +150,8 @@ impl Service {
     ) -> Result<Vec<GroupInfo>, ReadError> {
         let mut found = Vec::new();
         for id in self.view.state.groups() {
+            // Most of this reads without waiting; the request's time limit needs a place to end it.
+            tokio::task::yield_now().await;
             let Some(view) = self.view.group_at_head(id)? else { continue };
             let facts = self.view.facts(&view).await?;
             if keys.iter().all(|key| facts.members.contains(key)) {
@@ -138,6 +162,8 @@ impl Service {
     }
 
     /// The group's logs that match, in chain order; none for an unknown block hash.
+    ///
+    /// Any range may be asked for, as in Besu; the caller's time is what limits it.
     ///
     /// # Errors
     ///
@@ -162,6 +188,8 @@ impl Service {
         let mut logs = Vec::new();
         let mut pages = self.view.records(group, from, to);
         while let Some(records) = pages.next()? {
+            // Reading does not wait: without this nothing could end it, or come in between.
+            tokio::task::yield_now().await;
             for record in &records {
                 self.collect(record, &filter, &mut logs)?;
                 if logs.len() > limit {
@@ -218,3 +246,6 @@ fn matches(filter: &LogFilter, log: &Log) -> bool {
     });
     address && all
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,7 @@ export const CrossReader = new Contract("CrossReader");
 export const Reverter = new Contract("Reverter");
 export const Erc20 = new Contract("Erc20");
 export const Environment = new Contract("Environment");
+export const Looper = new Contract("Looper");
 
 /** keccak256 of `stored(address,uint256)`. */
 export const STORED_TOPIC = "0xc9db20adedc6cf2b5d25252b101ab03e124902a73fcb12b753f3d1aaa2d8f9f5";

@@ -7,9 +7,10 @@ import { test } from "node:test";
 import { encodeErrorResult, parseAbi } from "viem";
 
 import { sameReceipt, sameRoot } from "./checks.mjs";
-import { CrossReader, EventEmitter, MANAGEMENT, MARKER_TO, Reverter, STORED_TOPIC, management } from "./contracts.mjs";
+import { CrossReader, Environment, EventEmitter, Looper, MANAGEMENT, MARKER_TO, Reverter, STORED_TOPIC, management } from "./contracts.mjs";
 import { randomGroup } from "./network.mjs";
 import { deployPublic, transact } from "./public.mjs";
+import { eventually } from "./wait.mjs";
 
 const word = (value) => `0x${BigInt(value).toString(16).padStart(64, "0")}`;
 
@@ -72,6 +73,39 @@ export function executionScenarios(network) {
     await sameRoot(group, through, [a, b]);
   });
 
+  test("O2 a call at an older block sees that block's public state and header", async () => {
+    const { a, bob, chain, group, address } = await groupWith(CrossReader);
+    const { contractAddress: environment } = await a.deploy(group, bob, Environment);
+    const emitter = await deployPublic(chain, bob, EventEmitter);
+    const heights = [];
+    for (const number of [12, 13]) {
+      const { blockNumber } = await transact(chain, bob, { to: emitter, data: EventEmitter.data("store", number) });
+      heights.push(`0x${blockNumber.toString(16)}`);
+    }
+    // There is an answer once the node has followed the block.
+    const call = (to, data, block) => eventually("the call is answered", () => a.call(group, to, data, block));
+    const read = CrossReader.data("read", emitter);
+    assert.equal(await call(address, read, heights[1]), word(13));
+    assert.equal(await call(address, read, heights[0]), word(12));
+    assert.equal(await call(address, read, `0x${(Number(heights[0]) - 1).toString(16)}`), word(0));
+
+    for (const height of heights) {
+      const block = await chain.rpc("eth_getBlockByNumber", height, false);
+      const seen = await call(environment, Environment.data("blockEnvironment"), height);
+      const [number, timestamp, coinbase, difficulty, gasLimit, baseFee, chainId] =
+        Environment.result("blockEnvironment", seen);
+      assert.equal(number, BigInt(block.number));
+      assert.equal(timestamp, BigInt(block.timestamp));
+      assert.equal(coinbase.toLowerCase(), block.miner.toLowerCase());
+      assert.equal(difficulty, BigInt(block.mixHash));
+      assert.equal(gasLimit, BigInt(block.gasLimit));
+      assert.equal(baseFee, BigInt(block.baseFeePerGas));
+      assert.equal(chainId, BigInt(chain.chainId));
+      const parent = Environment.data("hashOf", BigInt(block.number) - 1n);
+      assert.equal(await call(environment, parent, height), block.parentHash);
+    }
+  });
+
   test("O2 public code does not see the private state", async () => {
     const { bob, chain, address } = await groupWith(EventEmitter);
     const reader = await deployPublic(chain, bob, CrossReader);
@@ -90,6 +124,7 @@ export function executionScenarios(network) {
       const data = CrossReader.data(what, remote);
       const failed = await a.execute({ group, account: alice, to: address, data });
       assert.equal(failed.status, "0x0", what);
+      assert.equal(failed.reason, "reverted", what);
       assert.equal(failed.output, "0x", what);
       assert.deepEqual(failed.logs, [], what);
       assert.equal((await chain.receipt(failed.commitmentHash)).status, "0x1", what);
@@ -108,9 +143,24 @@ export function executionScenarios(network) {
     const { a, b, alice, chain, group } = await groupWith(EventEmitter);
     const failed = await a.execute({ group, account: alice, data: "0xfe" });
     assert.equal(failed.status, "0x0");
+    assert.equal(failed.reason, "reverted");
     assert.equal((await chain.receipt(failed.commitmentHash)).status, "0x1");
     await sameReceipt(failed.commitmentHash, [a, b]);
     await sameRoot(group, failed, [a, b]);
+  });
+
+  test("what needs more than the private gas fails, and its marker is mined", async () => {
+    const { a, b, alice, chain, group, address } = await groupWith(Looper);
+    const failed = await a.execute({ group, account: alice, to: address, data: Looper.data("fill") });
+    assert.equal(failed.status, "0x0");
+    assert.equal(failed.reason, "out_of_gas");
+    assert.ok(!("revertReason" in failed));
+    assert.equal((await chain.receipt(failed.commitmentHash)).status, "0x1");
+    await sameReceipt(failed.commitmentHash, [a, b]);
+    await sameRoot(group, failed, [a, b]);
+    // Nothing but the nonce is left of it.
+    const counted = await a.succeed({ group, account: alice, to: address, data: Looper.data("touch", 1) });
+    assert.equal(counted.reason, "executed");
   });
 
   test("O3 of two equal transactions in a block the first counts", async () => {
@@ -123,7 +173,9 @@ export function executionScenarios(network) {
     const [first, second] = await Promise.all(hashes.map((hash) => sameReceipt(hash, [a, b])));
     assert.equal(first.blockHash, second.blockHash);
     assert.equal(first.status, "0x1");
+    assert.equal(first.reason, "executed");
     assert.equal(second.status, "0x2");
+    assert.equal(second.reason, "nonce");
     for (const hash of hashes) assert.equal((await chain.receipt(hash)).status, "0x1");
     await sameRoot(group, first, [a, b]);
   });

@@ -1,6 +1,6 @@
 // The acceptance scenarios of flexible privacy groups, written against any network: F0 to F9 and
 // S1 to S3 of the protocol's conformance suite. Each uses a group of its own, so they can share a
-// network. (F5 and S4 need a precompile in the private genesis; see separate-nodes.test.mjs.)
+// network. (F5 and S4 need an account in the private genesis; see separate-nodes.test.mjs.)
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -34,6 +34,7 @@ export function lifecycleScenarios(network) {
     assert.equal(receipt.output, management.participants(members.map(({ enclaveKey }) => enclaveKey)));
     assert.deepEqual(receipt.logs, []);
     assert.equal(receipt.status, "0x1");
+    assert.equal(receipt.reason, "executed");
     assert.equal(receipt.privateFrom, a.enclaveKey);
     assert.equal(receipt.privacyGroupId, group);
     assert.equal(receipt.commitmentHash, hash);
@@ -54,6 +55,7 @@ export function lifecycleScenarios(network) {
     assert.match(deployed.contractAddress, /^0x[0-9a-f]{40}$/);
     assert.equal(deployed.from, alice.address);
     assert.equal(deployed.output, EventEmitter.runtime);
+    assert.equal(deployed.reason, "executed");
     assert.ok(!("to" in deployed));
     await sameReceipt(deployed.commitmentHash, [a, b]);
   });
@@ -145,7 +147,9 @@ export function lifecycleScenarios(network) {
     assert.equal(markerOfAddition.status, "0x1");
     assert.equal(markerOfRead.blockHash, markerOfAddition.blockHash);
     // The group was locked when the read came.
-    assert.equal((await a.receipt(read)).status, "0x0");
+    const ignored = await a.receipt(read);
+    assert.equal(ignored.status, "0x0");
+    assert.equal(ignored.reason, "locked");
 
     const old = await c.receipt(lockedBefore.commitmentHash);
     assert.equal(old.from, alice.address);
@@ -181,9 +185,11 @@ export function lifecycleScenarios(network) {
     const { contractAddress: emitter } = await a.deploy(group, alice, EventEmitter);
     const store = { group, account: alice, to: emitter, data: EventEmitter.data("store", 1) };
     await a.lock(group, alice);
-    assert.equal((await a.execute(store)).status, "0x0");
+    const ignored = await a.execute(store);
+    assert.equal(ignored.status, "0x0");
+    assert.equal(ignored.reason, "locked");
     await a.unlock(group, alice);
-    await a.succeed(store);
+    assert.equal((await a.succeed(store)).reason, "executed");
   });
 
   test("F9 members can be added to two groups in the same block", async () => {

@@ -3,6 +3,8 @@
 import { createPublicClient, createWalletClient, defineChain, http } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 
+import { eventually } from "./wait.mjs";
+
 const POLLING_MS = 20;
 
 /** viem's clients for a URL that speaks `eth_*`. */
@@ -25,7 +27,8 @@ export function publicClients(url, chainId) {
 export async function transact(chain, account, transaction) {
   const { reader, wallet } = publicClients(chain.url, chain.chainId);
   const hash = await wallet(account).sendTransaction(transaction);
-  const receipt = await reader.waitForTransactionReceipt({ hash });
+  // viem's own wait looks once a block and can miss the last one.
+  const receipt = await eventually(`${hash} is mined`, () => reader.getTransactionReceipt({ hash }));
   if (receipt.status !== "success") throw new Error(`public transaction ${hash} failed`);
   return receipt;
 }

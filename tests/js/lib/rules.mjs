@@ -80,7 +80,9 @@ export function ruleScenarios(network) {
     ]);
     const [removed, stale] = await Promise.all(hashes.map((hash) => a.receipt(hash)));
     assert.equal(removed.status, "0x1");
+    assert.equal(removed.reason, "executed");
     assert.equal(stale.status, "0x0");
+    assert.equal(stale.reason, "version");
     assert.equal(removed.blockHash, stale.blockHash);
     assert.equal(await a.nonce(group, bob), 0);
     assert.equal(BigInt(await a.call(group, to, EventEmitter.data("value"))), 0n);
@@ -95,7 +97,7 @@ export function ruleScenarios(network) {
       await a.send(manage(group, alice, management.lock, nonce)),
       await a.send(manage(group, alice, management.addParticipants([c.enclaveKey]), nonce + 1)),
     ]);
-    for (const hash of hashes) assert.equal((await sameReceipt(hash, [a, b])).status, "0x1");
+    for (const hash of hashes) assert.equal((await sameReceipt(hash, [a, b])).reason, "executed");
     await groupExists(group, [a, b, c]);
     await sameRoot(group, await sameReceipt(hashes[1], [a, b, c]), [a, b, c]);
   });
@@ -106,6 +108,7 @@ export function ruleScenarios(network) {
     await a.lock(group, alice);
     const failed = await a.execute(manage(group, alice, management.removeParticipant(b.enclaveKey)));
     assert.equal(failed.status, "0x0");
+    assert.equal(failed.reason, "reverted");
     assert.equal(failed.output, "0x");
     assert.equal(failed.revertReason ?? "0x", "0x");
     await groupExists(group, [a, b]);
@@ -121,6 +124,45 @@ export function ruleScenarios(network) {
     const abi = parseAbi(["error Error(string)"]);
     const reason = encodeErrorResult({ abi, errorName: "Error", args: ["Origin not the owner."] });
     assert.equal(failed.revertReason, reason);
+    assert.equal(failed.reason, "reverted");
+  });
+
+  test("members are added to a locked group only", async () => {
+    const { a, b, c, alice, group } = cast();
+    await a.create(group, alice, [a, b]);
+    const ignored = await a.execute(manage(group, alice, management.addParticipants([c.enclaveKey])));
+    assert.equal(ignored.status, "0x0");
+    assert.equal(ignored.reason, "locked");
+    await sameReceipt(ignored.commitmentHash, [a, b]);
+    await groupExists(group, [a, b]);
+  });
+
+  test("of several markers of a payload the first of its signer counts, and all tell what it did", async () => {
+    const { a, b, alice, bob, chain, group } = cast();
+    await a.create(group, alice, [a, b]);
+    const { contractAddress: to } = await a.deploy(group, alice, EventEmitter);
+    const raw = await a.sign({ group, account: alice, to, data: EventEmitter.data("store", 7) });
+    const data = await a.rpc("priv_distributeRawTransaction", raw, bob.address);
+    const mark = async (account) => {
+      const { transactionHash } = await transact(chain, account, { to: MARKER_TO, data });
+      return transactionHash;
+    };
+    const [stranger, first, again] = [await mark(alice), await mark(bob), await mark(bob)];
+
+    const counted = await sameReceipt(first, [a, b]);
+    assert.equal(counted.status, "0x1");
+    assert.equal(counted.reason, "executed");
+    assert.ok(!("decidedBy" in counted) && !("outcome" in counted));
+    for (const [hash, reason] of [[stranger, "copied"], [again, "duplicate"]]) {
+      const other = await sameReceipt(hash, [a, b]);
+      assert.equal(other.reason, reason);
+      assert.equal(other.decidedBy, first);
+      assert.equal(other.outcome, "executed");
+      assert.equal(other.status, "0x1");
+      assert.equal(other.commitmentHash, hash);
+      assert.equal(other.logs.length, 1);
+    }
+    assert.equal(BigInt(await b.call(group, to, EventEmitter.data("value"))), 7n);
   });
 
   test("forty sends of one account to several groups at once land in order", async () => {

@@ -1,6 +1,10 @@
 //! The committed code is what the sources compile to, and uses nothing that it should not.
 
-use std::{path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use alloy_primitives::{B256, Bytes, hex, keccak256};
 use coterie_core::contracts::{
@@ -9,21 +13,37 @@ use coterie_core::contracts::{
 };
 use revm::bytecode::opcode;
 
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/contracts")
+}
+
 #[track_caller]
 fn run(program: &str, arguments: &[&str]) {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/contracts");
     let output = Command::new(program)
         .args(arguments)
-        .current_dir(directory)
+        .current_dir(directory())
         .output()
         .unwrap_or_else(|error| panic!("{program} is needed (Node 20 or later): {error}"));
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments:?}: {text}");
 }
 
+/// Installs what the lock file names, unless it is there: judged by a copy of the lock file beside
+/// the packages, as `cargo xtask` does, and without install scripts.
+#[track_caller]
+fn install() {
+    let lock = fs::read(directory().join("package-lock.json")).expect("the lock file");
+    let stamp = directory().join("node_modules/.installed-lock.json");
+    if fs::read(&stamp).is_ok_and(|installed| installed == lock) {
+        return;
+    }
+    run("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+    fs::write(&stamp, lock).expect("the packages' directory");
+}
+
 #[test]
 fn committed_code_is_what_the_sources_compile_to() {
-    run("npm", &["ci", "--no-audit", "--no-fund"]);
+    install();
     run("node", &["compile.mjs", "--check"]);
 }
 

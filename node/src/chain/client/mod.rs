@@ -221,8 +221,12 @@ impl RpcChain {
         }
     }
 
-    /// Hashes of the ancestors of `at`. On the canonical chain they are read by number, trusting that
-    /// one endpoint answers from one chain within a moment; elsewhere parents are walked.
+    /// Hashes of the ancestors of `at`, as far as BLOCKHASH reaches: what is not in the answer is no
+    /// ancestor, or out of reach. On the canonical chain they are read by number, and must be there
+    /// while `at` is canonical; elsewhere parents are walked.
+    ///
+    /// Every ancestor exists, so that one which the endpoint does not have (a replica that is behind)
+    /// is a failure: a hash of zero would be executed, and remembered for ever.
     async fn ancestors(&self, at: B256, numbers: &[u64]) -> Result<HashMap<u64, B256>, ChainError> {
         let mut found = HashMap::new();
         let Some(lowest) = numbers.iter().copied().min() else { return Ok(found) };
@@ -236,11 +240,17 @@ impl RpcChain {
             return Ok(found);
         }
         if self.check_canonical(at, number).await.is_ok() {
-            for wanted in numbers.iter().filter(|it| **it < number) {
-                if let Some(header) = self.header(BlockId::Number(*wanted)).await? {
-                    found.insert(*wanted, header.hash);
+            let reached = number.saturating_sub(ANCESTORS_MAX)..number;
+            for wanted in numbers.iter().filter(|it| reached.contains(it)) {
+                if found.contains_key(wanted) {
+                    continue;
                 }
+                let header = self.header(BlockId::Number(*wanted)).await?;
+                let missing = || self.unavailable(format!("block {wanted} is not known there"));
+                found.insert(*wanted, header.ok_or_else(missing)?.hash);
             }
+            // They are its ancestors if the chain did not change in between.
+            self.check_canonical(at, number).await?;
             return Ok(found);
         }
         let (mut hash, mut at) = (header.parent_hash, number.saturating_sub(1));
@@ -382,20 +392,14 @@ impl Chain for RpcChain {
         let call =
             |raw: &Vec<u8>| Call { method: SUBMIT, params: json!([hex::encode_prefixed(raw)]) };
         let calls: Vec<_> = raw.iter().map(call).collect();
-        let outcomes = match self.transport.in_order(&calls).await {
-            Ok(outcomes) => outcomes,
-            Err(error) => {
-                let error = self.chain_error(error);
-                return raw.iter().map(|_| Err(error.clone())).collect();
-            }
-        };
+        let outcomes = self.transport.in_order(&calls).await;
         let mut answers = Vec::with_capacity(raw.len());
         for (raw, outcome) in raw.iter().zip(outcomes) {
             let answer = match outcome {
                 Ok(hash) => {
                     serde_json::from_str(hash.get()).map_err(|error| self.garbage(SUBMIT, &error))
                 }
-                Err(error) => Err(self.chain_error(TransportError::Rpc(error))),
+                Err(error) => Err(self.chain_error(error)),
             };
             answers.push(self.submitted(keccak256(raw), answer).await);
         }

@@ -299,3 +299,102 @@ async fn missing_answers_of_a_batch_are_no_answers() {
     let error = client.read(B256::ZERO, &reads).await.unwrap_err();
     assert_eq!(reason(error), "answers to some calls are missing");
 }
+
+/// The answer to a submission: a hash that tells which transaction it was.
+fn submission(call: &Value) -> Value {
+    let raw: Bytes = serde_json::from_value(call["params"][0].clone()).unwrap();
+    json!({ "id": call["id"], "result": keccak256(raw) })
+}
+
+/// What became of submissions: `true` for one that the endpoint took.
+fn taken(raw: &[Vec<u8>], answers: Vec<Result<B256, ChainError>>) -> Vec<bool> {
+    assert_eq!(answers.len(), raw.len());
+    let check = |(raw, answer): (&Vec<u8>, Result<B256, ChainError>)| match answer {
+        Ok(hash) => hash == keccak256(raw),
+        Err(error) => {
+            assert!(!reason(error).is_empty());
+            false
+        }
+    };
+    raw.iter().zip(answers).map(check).collect()
+}
+
+#[tokio::test]
+async fn what_was_submitted_before_a_failure_counts_and_nothing_is_sent_after_it() {
+    let raw: Vec<Vec<u8>> = (1..=10).map(|it| vec![it]).collect();
+    let failure = || StatusCode::BAD_GATEWAY.into_response();
+    // In batches of four: the second one fails.
+    let (client, requests) = endpoint(move |body, before| match (body.as_array(), before) {
+        (Some(calls), 0) => {
+            Value::Array(calls.iter().map(submission).collect()).to_string().into_response()
+        }
+        _ => failure(),
+    })
+    .await;
+    let first_four = [[true; 4].as_slice(), &[false; 6]].concat();
+    assert_eq!(taken(&raw, client.submit_all(&raw).await), first_four);
+    assert_eq!(requests.load(Ordering::SeqCst), 2);
+    // One by one: the first request is the batch that is refused.
+    let (client, requests) = endpoint(move |body, before| match (body.as_array(), before) {
+        (Some(_), _) => {
+            json!({ "error": { "code": -32600, "message": "no" } }).to_string().into_response()
+        }
+        (None, ..=6) => submission(&body).to_string().into_response(),
+        (None, _) => failure(),
+    })
+    .await;
+    let first_six = [[true; 6].as_slice(), &[false; 4]].concat();
+    assert_eq!(taken(&raw, client.submit_all(&raw).await), first_six);
+    assert_eq!(requests.load(Ordering::SeqCst), 8);
+    // A batch with an answer left out.
+    let (client, _) = endpoint(|body, _| {
+        let calls = body.as_array().unwrap().iter();
+        let answers = calls.filter(|it| it["id"] != 1).map(submission).collect();
+        Value::Array(answers).to_string()
+    })
+    .await;
+    let all_but_one = [true, false, true, true];
+    assert_eq!(taken(&raw[..4], client.submit_all(&raw[..4]).await), all_but_one);
+}
+
+#[tokio::test]
+async fn an_ancestor_that_a_replica_does_not_have_is_waited_for() {
+    let at = B256::repeat_byte(5);
+    let reads = [PublicRead::BlockHash(3), PublicRead::BlockHash(5), PublicRead::BlockHash(6)];
+    let block = |number: u64, hash: B256| {
+        let mut block = old_block(hash);
+        block["number"] = json!(U64::from(number));
+        block
+    };
+    let numbered = move |body: &Value| match body["params"][0].as_str().unwrap() {
+        "0x5" => Some(block(5, at)),
+        "0x3" => Some(block(3, B256::repeat_byte(3))),
+        _ => None,
+    };
+    let (client, _) = endpoint(move |body, _| match body["method"].as_str().unwrap() {
+        "eth_getBlockByHash" => reply(&block(5, at)),
+        _ if body["params"][0] == "0x3" => reply(&Value::Null),
+        _ => reply(&numbered(&body).into()),
+    })
+    .await;
+    let error = client.read(at, &reads).await.unwrap_err();
+    assert!(reason(error).contains("block 3 is not known there"));
+
+    let (client, _) = endpoint(move |body, _| match body["method"].as_str().unwrap() {
+        "eth_getBlockByHash" => reply(&block(5, at)),
+        _ => reply(&numbered(&body).into()),
+    })
+    .await;
+    let hashes = [B256::repeat_byte(3), at, B256::ZERO];
+    assert_eq!(client.read(at, &reads).await.unwrap(), hashes.map(PublicValue::BlockHash));
+
+    // The chain changes between the first look at block 5 and the last.
+    let (client, _) = endpoint(move |body, before| match body["method"].as_str().unwrap() {
+        "eth_getBlockByHash" => reply(&block(5, at)),
+        _ if before > 2 => reply(&block(5, B256::repeat_byte(0x55))),
+        _ => reply(&numbered(&body).into()),
+    })
+    .await;
+    let error = client.read(at, &reads).await.unwrap_err();
+    assert!(reason(error).contains("is not canonical there"));
+}

@@ -47,8 +47,11 @@ pub(super) enum TransportError {
     Rpc(RpcError),
 }
 
-/// What became of one call of a batch.
+/// What became of one call of a batch that came back.
 pub(super) type Outcome = Result<Box<RawValue>, RpcError>;
+
+/// What became of one call.
+pub(super) type SingleOutcome = Result<Box<RawValue>, TransportError>;
 
 /// The connection to an endpoint.
 pub(super) struct Transport {
@@ -172,7 +175,9 @@ impl Transport {
         for chunk in calls.chunks(self.options.batch_calls_max.max(1)) {
             if chunk.len() > 1 && !self.single_only.load(Ordering::Relaxed) {
                 if let Some(chunk) = self.try_batch(chunk).await? {
-                    answers.extend(chunk);
+                    for answer in chunk {
+                        answers.push(settle(answer)?);
+                    }
                     continue;
                 }
                 tracing::info!(
@@ -189,26 +194,50 @@ impl Transport {
     }
 
     /// Many calls that must arrive in their order: in batches, or one after the other where the
-    /// endpoint takes none. Answers and failures as for [`Self::batch`].
-    pub(super) async fn in_order(&self, calls: &[Call]) -> Result<Vec<Outcome>, TransportError> {
+    /// endpoint takes none. Each has an answer of its own, since what was answered has happened
+    /// whatever came after it. Nothing is sent after a failure of the transport: the calls that
+    /// were not sent have that failure.
+    pub(super) async fn in_order(&self, calls: &[Call]) -> Vec<SingleOutcome> {
         let mut answers = Vec::with_capacity(calls.len());
         for chunk in calls.chunks(self.options.batch_calls_max.max(1)) {
-            if chunk.len() > 1 && !self.single_only.load(Ordering::Relaxed) {
-                if let Some(chunk) = self.try_batch(chunk).await? {
-                    answers.extend(chunk);
-                    continue;
-                }
-                self.single_only.store(true, Ordering::Relaxed);
-            }
-            for call in chunk {
-                answers.push(settle(self.call(call).await)?);
+            if let Err(error) = self.chunk_in_order(chunk, &mut answers).await {
+                answers.resize_with(calls.len(), || Err(error.clone()));
+                break;
             }
         }
-        Ok(answers)
+        answers
     }
 
-    /// One batch; `None` if the endpoint answered with a single error instead.
-    async fn try_batch(&self, calls: &[Call]) -> Result<Option<Vec<Outcome>>, TransportError> {
+    /// Adds the answers to a chunk; stops at a failure of the transport.
+    async fn chunk_in_order(
+        &self,
+        chunk: &[Call],
+        answers: &mut Vec<SingleOutcome>,
+    ) -> Result<(), TransportError> {
+        if chunk.len() > 1 && !self.single_only.load(Ordering::Relaxed) {
+            if let Some(chunk) = self.try_batch(chunk).await? {
+                let failed = chunk.iter().find_map(|answer| match answer {
+                    Err(error @ TransportError::Unavailable(_)) => Some(error.clone()),
+                    Err(TransportError::Rpc(_)) | Ok(_) => None,
+                });
+                answers.extend(chunk);
+                return failed.map_or(Ok(()), Err);
+            }
+            self.single_only.store(true, Ordering::Relaxed);
+        }
+        for call in chunk {
+            let answer = settle(self.call(call).await)?;
+            answers.push(answer.map_err(TransportError::Rpc));
+        }
+        Ok(())
+    }
+
+    /// One batch, with an answer for each call; `None` if the endpoint answered with a single error
+    /// instead.
+    async fn try_batch(
+        &self,
+        calls: &[Call],
+    ) -> Result<Option<Vec<SingleOutcome>>, TransportError> {
         let request = |(id, call): (usize, &Call)| {
             encode(&Request { jsonrpc: "2.0", id, method: call.method, params: Some(&call.params) })
         };
@@ -233,9 +262,9 @@ impl Transport {
         let outcome = |slot: Option<Answer>| {
             let missing =
                 || TransportError::Unavailable("answers to some calls are missing".to_owned());
-            settle(slot.ok_or_else(missing)?.outcome())
+            slot.ok_or_else(missing)?.outcome()
         };
-        slots.into_iter().map(outcome).collect::<Result<_, _>>().map(Some)
+        Ok(Some(slots.into_iter().map(outcome).collect()))
     }
 
     /// Sends a body until the endpoint is not busy, as often as allowed; the answer's bytes.

@@ -18,7 +18,10 @@ use revm::{
     context::{BlockEnv, CfgEnv, result::EVMError},
     database::{Cache, CacheDB},
     handler::{MainnetContext, MainnetEvm},
-    primitives::{eip4844::BLOB_BASE_FEE_UPDATE_FRACTION_CANCUN, hardfork::SpecId},
+    primitives::{
+        eip4844::{BLOB_BASE_FEE_UPDATE_FRACTION_CANCUN, BLOB_BASE_FEE_UPDATE_FRACTION_PRAGUE},
+        hardfork::SpecId,
+    },
 };
 
 use super::{
@@ -107,8 +110,13 @@ fn mix_hash(parent: B256) -> B256 {
     keccak256(parent)
 }
 
-/// A block as revm sees it.
+/// A block as revm sees it. EIP-7691 changes the price of blobs from Prague on; a header of Prague
+/// says so itself, by the hash of its requests.
 pub(super) fn environment_of(header: &Header) -> BlockEnv {
+    let update_fraction = match header.requests_hash {
+        Some(_) => BLOB_BASE_FEE_UPDATE_FRACTION_PRAGUE,
+        None => BLOB_BASE_FEE_UPDATE_FRACTION_CANCUN,
+    };
     let mut block = BlockEnv {
         number: U256::from(header.number),
         beneficiary: header.beneficiary,
@@ -119,7 +127,7 @@ pub(super) fn environment_of(header: &Header) -> BlockEnv {
         prevrandao: Some(header.mix_hash),
         ..BlockEnv::default()
     };
-    block.set_blob_excess_gas_and_price(0, BLOB_BASE_FEE_UPDATE_FRACTION_CANCUN);
+    block.set_blob_excess_gas_and_price(0, update_fraction);
     block
 }
 

@@ -116,7 +116,7 @@ impl Default for DevOptions {
                 .iter()
                 .map(|it| (it.address, ether * U256::from(1_000_000)))
                 .collect(),
-            hardfork: SpecId::CANCUN,
+            hardfork: SpecId::PRAGUE,
             gas_limit: 1_000_000_000,
             base_fee: BaseFee::Fixed(0),
             beneficiary: Address::ZERO,

@@ -140,6 +140,30 @@ fn what_cannot_be_mined_is_refused_in_the_words_of_geth() {
 }
 
 #[test]
+fn the_rules_are_those_of_prague() {
+    let chain = manual();
+    let signer = Signer::funded(0);
+    let marker = |gas_limit| {
+        let (to, input) = (FLEXIBLE_PRIVACY.into(), Bytes::from([1; 32]));
+        signer.legacy(TxLegacy { gas_limit, to, input, ..tx() })
+    };
+    // EIP-7623: ten gas for each of four tokens a byte.
+    let floor = 21_000 + 32 * 40;
+    assert_eq!(
+        refused(&chain, &marker(floor - 1)),
+        "intrinsic gas too low: gas 22279, minimum needed 22280"
+    );
+    send(&chain, &marker(floor));
+    let head = chain.mine();
+    check_header(&chain, head.hash);
+    let core = chain.shared.core.read();
+    let block = core.block(head.hash).unwrap();
+    assert_eq!(block.transactions[0].gas_used, floor);
+    // EIP-7685: no requests, since nothing that makes them is deployed.
+    assert_eq!(block.header.requests_hash, Some(alloy_eips::eip7685::EMPTY_REQUESTS_HASH));
+}
+
+#[test]
 fn every_form_of_transaction_has_its_sender_and_effect() {
     let chain = manual();
     let signer = Signer::funded(1);

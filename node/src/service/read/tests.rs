@@ -1,0 +1,178 @@
+//! Reads of a service whose state was written by hand, on a chain that knows nothing.
+
+use std::{pin::pin, sync::Arc};
+
+use alloy_primitives::LogData;
+use async_trait::async_trait;
+use axum::{Router, routing::post};
+use coterie_core::{NetworkDefinition, PayloadKey, contracts::CODE_HASHES};
+use futures::poll;
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::{
+    super::{Following, ServiceOptions, View, markers::MarkerOptions},
+    *,
+};
+use crate::{
+    chain::{
+        Header,
+        client::{RpcChain, RpcOptions},
+    },
+    enclave::{AskError, Carrier, EmbeddedEnclave, EnclaveLimits, Storage, keys::KeyPair},
+    executor::{Executor, Genesis},
+    state::{BlockCommit, GroupCommit, GroupMarker, Receipt, State, StateOptions},
+    store::MemoryStore,
+};
+
+const GROUP: GroupId = GroupId(B256::repeat_byte(7));
+const CONTRACT: Address = Address::repeat_byte(8);
+/// More than two pages of records.
+const BLOCKS: u64 = 600;
+
+/// Nobody else.
+struct Alone;
+
+#[async_trait]
+impl Carrier for Alone {
+    async fn push(&self, _: EnclaveKey, _: Vec<u8>) -> Result<(), String> {
+        Err("nobody is there".to_owned())
+    }
+
+    async fn ask(
+        &self,
+        _: EnclaveKey,
+        to: EnclaveKey,
+        _: &str,
+        _: Bytes,
+    ) -> Result<Bytes, AskError> {
+        Err(AskError::UnknownPeer(to))
+    }
+}
+
+/// A chain that answers everything with `null`.
+async fn null_chain() -> RpcChain {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answer = || async { r#"{"jsonrpc":"2.0","id":1,"result":null}"# };
+    let router = Router::new().fallback(post(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    RpcChain::new(RpcOptions::new(url.parse().unwrap())).unwrap()
+}
+
+fn header(number: u64) -> Header {
+    let hash = |number: u64| B256::from(U256::from(number.wrapping_add(1)));
+    Header {
+        number,
+        hash: hash(number),
+        parent_hash: hash(number.wrapping_sub(1)),
+        timestamp: number,
+        beneficiary: Address::ZERO,
+        gas_limit: 30_000_000,
+        base_fee: Some(0),
+        difficulty: U256::ZERO,
+        mix_hash: B256::ZERO,
+        excess_blob_gas: Some(0),
+    }
+}
+
+/// A group whose every block has one log.
+fn commit(number: u64) -> BlockCommit {
+    let header = header(number);
+    let block = BlockRef { number, hash: header.hash };
+    let (marker, payload) = (B256::from(U256::from(number)), PayloadKey(header.hash));
+    let record = GroupBlock {
+        block,
+        root: EMPTY_ROOT,
+        digest: B256::ZERO,
+        counted: number,
+        created: block,
+        markers: vec![GroupMarker { index: 0, marker, payload, reason: Reason::Executed }],
+    };
+    let data = LogData::new_unchecked(vec![B256::ZERO], Bytes::new());
+    let receipt = Receipt {
+        marker,
+        index: 0,
+        payload,
+        group: Some(GROUP),
+        reason: Reason::Executed,
+        decided_by: None,
+        output: Bytes::new(),
+        revert: None,
+        logs: vec![Log { address: CONTRACT, data }],
+        contract: None,
+        sender: None,
+    };
+    let groups = vec![GroupCommit { group: GROUP, record, snapshot: None }];
+    let (decisions, meta) = (Vec::new(), Vec::new());
+    BlockCommit { header, groups, receipts: vec![receipt], decisions, meta }
+}
+
+async fn service(blocks: u64) -> Service {
+    let definition = Arc::new(NetworkDefinition::coterie("test", 1337, CODE_HASHES));
+    let state = State::open(Arc::new(MemoryStore::new()), StateOptions::default()).unwrap();
+    for number in 0..blocks {
+        state.commit(commit(number)).unwrap();
+    }
+    let enclave = EmbeddedEnclave::offline(
+        vec![KeyPair::generate().unwrap()],
+        &Storage::Memory,
+        (*definition).clone(),
+        &EnclaveLimits::default(),
+        Arc::new(Alone),
+    );
+    let following = Following {
+        followed: watch::channel(state.followed().unwrap()).1,
+        head: watch::channel(None).1,
+        joining: watch::channel(Vec::new()).1,
+        events: broadcast::channel(1).0,
+        requests: mpsc::channel(1).0,
+    };
+    let view = View::new(
+        (Arc::new(null_chain().await), Arc::new(enclave.unwrap())),
+        state,
+        Executor::new(Arc::clone(&definition), Genesis::of(&definition)).unwrap(),
+        definition,
+        following,
+    );
+    let markers = MarkerOptions { key: None, gas_price_max: 0 };
+    Service::new(view, markers, ServiceOptions::default())
+}
+
+#[tokio::test]
+async fn a_search_of_logs_can_be_ended_between_its_pages() {
+    let service = service(BLOCKS).await;
+    let tenant = service.default_tenant();
+    let range = LogRange::Blocks(BlockId::Number(0), BlockId::Latest);
+    let filter = LogFilter { range, addresses: Vec::new(), topics: Vec::new() };
+    let mut search = pin!(service.logs(&tenant, GROUP, filter));
+    for _ in 0..3 {
+        assert!(poll!(&mut search).is_pending());
+    }
+    assert_eq!(search.await.unwrap().len() as u64, BLOCKS);
+}
+
+#[tokio::test]
+async fn a_tag_that_names_no_block_is_an_error_and_a_number_is_not_always() {
+    let service = service(2).await;
+    let tenant = service.default_tenant();
+    let call = CallRequest {
+        from: Address::ZERO,
+        to: CONTRACT,
+        input: Bytes::new(),
+        value: U256::ZERO,
+        gas_price: U256::ZERO,
+    };
+    for tag in [BlockId::Safe, BlockId::Finalized] {
+        let called = service.call(&tenant, GROUP, call.clone(), tag).await;
+        assert!(matches!(called, Err(ReadError::BlockUnknown)), "{called:?}");
+        let code = service.code(&tenant, GROUP, CONTRACT, tag).await;
+        assert!(matches!(code, Err(ReadError::BlockUnknown)), "{code:?}");
+        let root = service.state_root(&tenant, GROUP, tag).await;
+        assert!(matches!(root, Err(ReadError::BlockUnknown)), "{root:?}");
+    }
+    let above = BlockId::Number(99);
+    assert_eq!(service.call(&tenant, GROUP, call, above).await.unwrap(), None);
+    assert_eq!(service.code(&tenant, GROUP, CONTRACT, above).await.unwrap(), None);
+    let root = service.state_root(&tenant, GROUP, above).await;
+    assert!(matches!(root, Err(ReadError::BlockUnknown)), "{root:?}");
+}
