@@ -22,7 +22,7 @@ use super::{
     network::{ChainHead, Network},
     options::{EnclaveLimits, EnclaveOptions, Storage},
     payloads::{OpenStoreError, PayloadStore, Reads, Retention},
-    peers::{Directory, normalised},
+    peers::{Directory, URL_BYTES_MAX, normalised},
     server,
     vault::{PushError, Vault},
 };
@@ -100,7 +100,9 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// An address of a peer, or our own, cannot be called.
-    #[error("`{0}` is not a peer address: http or https, without user, query and fragment")]
+    #[error(
+        "`{0}` is not a peer address: http or https, without user, query and fragment, of at most {URL_BYTES_MAX} bytes"
+    )]
     Address(String),
     /// No HTTP client.
     #[error(transparent)]
@@ -276,6 +278,14 @@ impl EmbeddedEnclave {
     #[cfg(test)]
     pub(super) const fn vault(&self) -> &Arc<Vault> {
         &self.vault
+    }
+
+    #[cfg(test)]
+    pub(super) fn network(&self) -> Option<&Arc<Network>> {
+        match &self.link {
+            Link::Http(http) => Some(&http.network),
+            Link::Carried(_) => None,
+        }
     }
 
     fn remote_envelopes(&self, envelope: &Envelope) -> Vec<([u8; 32], Vec<u8>)> {

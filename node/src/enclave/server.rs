@@ -39,7 +39,7 @@ use super::{
 };
 
 /// Largest body of anything but payloads and messages.
-const SHORT_BODY_BYTES_MAX: usize = 256 * 1024;
+pub(super) const SHORT_BODY_BYTES_MAX: usize = 256 * 1024;
 /// A request that takes longer is given up.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
 /// Ids that a resend looks at in one step.
