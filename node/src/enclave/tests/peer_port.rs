@@ -8,9 +8,9 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
-use coterie_core::{EnclaveKey, definition::Rules};
+use coterie_core::{EnclaveKey, GroupId, PayloadKey, definition::Rules};
 
-use super::{acquainted, distribution, key_of, options, start, until};
+use super::{GROUP, acquainted, distribution, key_of, options, start, until};
 use crate::enclave::{
     DistributeError, EmbeddedEnclave, Enclave as _, EnclaveTimeouts,
     client::{Answer, PeerClient},
@@ -99,13 +99,8 @@ async fn garbage_is_refused_without_harm() {
         ("/resend", b"{}".to_vec(), 400),
         (
             "/resend",
-            format!(r#"{{"type":"ALL","publicKey":"{}"}}"#, stranger.enclave_key()).into_bytes(),
-            404,
-        ),
-        (
-            "/resend",
             format!(r#"{{"type":"INDIVIDUAL","publicKey":"{from}","key":"AA=="}}"#).into_bytes(),
-            404,
+            400,
         ),
         ("/nothing", Vec::new(), 404),
     ] {
@@ -313,6 +308,23 @@ async fn validation_decrypts_nothing_but_a_uuid() {
     }
 }
 
+/// Asks for one payload, or for all, again; the whole answer.
+async fn ask_resend(
+    enclave: &EmbeddedEnclave,
+    asker: &EnclaveKey,
+    key: Option<PayloadKey>,
+) -> (StatusCode, String) {
+    let request = match key {
+        Some(key) => {
+            let key = GroupId(key.0);
+            format!(r#"{{"type":"INDIVIDUAL","publicKey":"{asker}","key":"{key}"}}"#)
+        }
+        None => format!(r#"{{"type":"ALL","publicKey":"{asker}"}}"#),
+    };
+    let answer = post_to(enclave, "/resend", request.into_bytes()).await;
+    (answer.status, String::from_utf8(answer.body.to_vec()).unwrap())
+}
+
 #[tokio::test]
 async fn payloads_are_sent_again_only_to_who_proved_the_key() {
     let a = start(&[]).await;
@@ -334,20 +346,23 @@ async fn payloads_are_sent_again_only_to_who_proved_the_key() {
         EmbeddedEnclave::start(options(vec![pair], &[a.local_addr().unwrap()])).await.unwrap(),
     );
     until("its key has moved", || holder(&a, &key_b).is_some_and(|at| at == url(&b))).await;
-    let request = format!(
-        r#"{{"type":"INDIVIDUAL","publicKey":"{key_b}","key":"{}"}}"#,
-        coterie_core::GroupId(sent.0)
-    );
-    let answer = post_to(&a, "/resend", request.into_bytes()).await;
-    assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 0));
+    // Whoever asks learns nothing of who the parties are.
+    let stranger = KeyPair::generate().unwrap().enclave_key();
+    for (asker, key) in [
+        (&key_b, Some(sent)),
+        (&key_b, Some(private)),
+        (&key_b, Some(PayloadKey(GROUP.0))),
+        (&key_a, Some(sent)),
+        (&stranger, Some(sent)),
+        (&stranger, None),
+    ] {
+        assert_eq!(ask_resend(&a, asker, key).await, (StatusCode::OK, String::new()));
+    }
+    until("it came again", || b.holds_payload(sent)).await;
     assert_eq!(b.receive(sent).await.unwrap().unwrap().text.as_ref(), b"from a");
-    let request = format!(
-        r#"{{"type":"INDIVIDUAL","publicKey":"{key_b}","key":"{}"}}"#,
-        coterie_core::GroupId(private.0)
-    );
-    assert_eq!(post_to(&a, "/resend", request.into_bytes()).await.status.as_u16(), 404);
-    let request = format!(r#"{{"type":"ALL","publicKey":"{key_b}"}}"#);
-    assert_eq!(post_to(&a, "/resend", request.into_bytes()).await.status.as_u16(), 200);
+    for _ in 0..3 {
+        assert_eq!(ask_resend(&a, &key_b, None).await, (StatusCode::OK, String::new()));
+    }
     until("its own payload came back", || b.holds_payload(own)).await;
     assert_eq!(b.receive(own).await.unwrap().unwrap().text.as_ref(), b"from b");
     assert_eq!(b.recipients(own).await.unwrap(), [key_b]);
