@@ -16,7 +16,7 @@
 //! | `payloads` | id 32 | block? (last decided block when stored) ‖ u64 (reorgs until then) ‖ envelope in the LEGACY codec |
 //! | `branch` | number u64 | hash 32 of the decided block; the last 8192 only |
 //! | `reorgs` | index u64 | block? (last common block) ‖ blocks left, ascending |
-//! | `probation` | id 32 | u64 (last decided block's number when stored) ‖ sender key 32 ‖ u64 (bytes): dropped unless its marker is seen |
+//! | `probation` | id 32 | u64 (last decided block's number when pushed last) ‖ sender key 32 ‖ u64 (bytes): dropped unless its marker is seen |
 //! | `histories` | group 32 | block (until) ‖ field (our key) ‖ entries: block ‖ u64 (index) ‖ id 32 |
 //! | `reads` | group 32 ‖ block hash 32 | reads: 0 ‖ address 20, 1 ‖ address ‖ slot 32, or 2 ‖ u64 (number); each with its value: 0 ‖ nonce u64 ‖ balance 32 ‖ code hash 32 (zero: no code), 1 ‖ 32, or 2 ‖ 32 |
 //! | `codes` | code hash 32 | code |
@@ -254,14 +254,16 @@ impl PayloadStore {
         let known = row.as_deref().map(records::decode_payload).transpose()?;
         let envelope = match merge(known.map(|(_, envelope)| envelope)) {
             Merge::Keep => {
-                // Somebody whose payloads are kept vouches for it now.
-                if state.keeps(keep) && state.probation.remove(&key) {
-                    return Ok(Some((
-                        self.submit(state, Vec::new(), vec![Change::Probation(key, None)]),
-                        false,
-                    )));
-                }
-                return Ok(None);
+                let row = if state.keeps(keep) {
+                    // Somebody whose payloads are kept vouches for it now.
+                    state.probation.remove(&key).then_some(None)
+                } else {
+                    // Pushed again because it is not mined yet: its time begins anew.
+                    state.probation.renew(&key, state.position.number()).map(Some)
+                };
+                return Ok(row.map(|row| {
+                    (self.submit(state, Vec::new(), vec![Change::Probation(key, row)]), false)
+                }));
             }
             Merge::Conflict => return Err(StoreError::Conflict),
             Merge::Write(envelope) => envelope,
@@ -276,8 +278,7 @@ impl PayloadStore {
             if !state.probation.has_room(&sender, bytes, &self.retention) {
                 return Err(StoreError::NoRoom);
             }
-            let since = state.position.head().map_or(0, |head| head.number);
-            let row = ProbationRow { since, sender, bytes };
+            let row = ProbationRow { since: state.position.number(), sender, bytes };
             state.probation.add(key, row);
             changes.push(Change::Probation(key, Some(row)));
         }
@@ -287,11 +288,7 @@ impl PayloadStore {
     /// Puts a payload on probation, as one that may never be marked.
     pub fn doubt(&self, key: PayloadKey, sender: [u8; 32], bytes: u64) {
         let mut state = self.state.lock();
-        let row = ProbationRow {
-            since: state.position.head().map_or(0, |head| head.number),
-            sender,
-            bytes,
-        };
+        let row = ProbationRow { since: state.position.number(), sender, bytes };
         state.probation.add(key, row);
         drop(self.submit(&mut state, Vec::new(), vec![Change::Probation(key, Some(row))]));
     }

@@ -24,7 +24,7 @@ pub struct Retention {
 #[derive(Debug, Default)]
 pub(super) struct Probation {
     rows: HashMap<PayloadKey, ProbationRow>,
-    /// The same, by the block they came at.
+    /// The same, by the block at which they were pushed last.
     by_block: BTreeSet<(u64, PayloadKey)>,
     by_sender: HashMap<[u8; 32], Load>,
     total: Load,
@@ -66,12 +66,21 @@ impl Probation {
             && of_sender.fits(bytes, limits.payloads_max.div_ceil(4), limits.bytes_max.div_ceil(4))
     }
 
+    /// Begins the probation of `key`, anew when it was on probation.
     pub(super) fn add(&mut self, key: PayloadKey, row: ProbationRow) {
-        if self.rows.insert(key, row).is_none() {
-            self.by_block.insert((row.since, key));
-            self.by_sender.entry(row.sender).or_default().add(row.bytes);
-            self.total.add(row.bytes);
-        }
+        self.remove(&key);
+        self.rows.insert(key, row);
+        self.by_block.insert((row.since, key));
+        self.by_sender.entry(row.sender).or_default().add(row.bytes);
+        self.total.add(row.bytes);
+    }
+
+    /// Begins the probation of `key` anew at block `number`; its row when that changes it.
+    pub(super) fn renew(&mut self, key: &PayloadKey, number: u64) -> Option<ProbationRow> {
+        let known = self.rows.get(key).filter(|row| row.since < number)?;
+        let row = ProbationRow { since: number, ..*known };
+        self.add(*key, row);
+        Some(row)
     }
 
     /// Ends the probation of `key`; whether it was on probation.
@@ -99,7 +108,7 @@ impl Probation {
         kept
     }
 
-    /// Takes out what came more than `blocks` blocks before block `number`.
+    /// Takes out what was pushed last more than `blocks` blocks before block `number`.
     pub(super) fn take_due(&mut self, number: u64, blocks: u64) -> Vec<PayloadKey> {
         let mut due = Vec::new();
         while let Some((since, key)) = self.by_block.first().copied() {
@@ -152,6 +161,19 @@ mod tests {
         assert!(probation.take_due(15, LIMITS.blocks).is_empty());
         assert_eq!(probation.take_due(16, LIMITS.blocks), [key(1)]);
         assert_eq!(probation.take_due(100, LIMITS.blocks), [key(2)]);
+        assert!(probation.take_due(100, LIMITS.blocks).is_empty());
+    }
+
+    #[test]
+    fn a_renewed_probation_counts_once() {
+        let mut probation = Probation::default();
+        probation.add(key(1), row(5, 1, 40));
+        assert_eq!(probation.renew(&key(1), 12), Some(row(12, 1, 40)));
+        assert_eq!(probation.renew(&key(1), 12), None);
+        assert_eq!(probation.renew(&key(2), 12), None);
+        assert!(probation.has_room(&[2; 32], 20, &LIMITS));
+        assert!(probation.take_due(22, LIMITS.blocks).is_empty());
+        assert_eq!(probation.take_due(23, LIMITS.blocks), [key(1)]);
         assert!(probation.take_due(100, LIMITS.blocks).is_empty());
     }
 

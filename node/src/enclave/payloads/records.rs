@@ -133,7 +133,7 @@ pub(super) fn decode_reorg(bytes: &[u8]) -> Result<Reorg, Damaged> {
 /// A payload that is dropped unless its marker is seen in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ProbationRow {
-    /// The number of the last decided block when it arrived.
+    /// The number of the last decided block when it was pushed last.
     pub(super) since: u64,
     /// Its sender key.
     pub(super) sender: [u8; 32],

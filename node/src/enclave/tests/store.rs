@@ -168,6 +168,29 @@ async fn strangers_payloads_are_dropped_unless_their_marker_is_seen() {
 }
 
 #[tokio::test]
+async fn a_strangers_payload_that_is_pushed_again_is_kept_for_longer() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("payloads.redb");
+    let store = open(&path);
+    let stranger = Keep::AsSender([1; 32]);
+    for id in 1..=2 {
+        store.insert(key(id), stranger, write).await.unwrap();
+    }
+    decide(&store, block(6, 0), &[]).await;
+    assert!(!store.insert(key(1), stranger, write).await.unwrap());
+    let after = crashed(&path, "crash");
+    for store in [store, after] {
+        decide(&store, block(16, 0), &[]).await;
+        store.flush().await.unwrap();
+        assert!(store.envelope(key(1)).unwrap().is_some());
+        assert!(store.envelope(key(2)).unwrap().is_none());
+        decide(&store, block(17, 0), &[]).await;
+        store.flush().await.unwrap();
+        assert!(store.envelope(key(1)).unwrap().is_none());
+    }
+}
+
+#[tokio::test]
 async fn strangers_cannot_fill_the_store() {
     let store = PayloadStore::in_memory(Retention { payloads_max: 8, ..RETENTION }).unwrap();
     let stranger = Keep::AsSender([1; 32]);
