@@ -254,7 +254,7 @@ impl EmbeddedEnclave {
 
     /// Stores an envelope as if it had been pushed.
     pub async fn store_envelope(&self, envelope: &[u8]) -> Result<PayloadKey, PushError> {
-        self.vault.accept(envelope, |_| true).await
+        self.vault.accept(envelope, |_, _| true).await
     }
 
     /// Answers a message as if it had come over the network from the holder of `from`.
@@ -346,6 +346,8 @@ fn open_vault(
         payloads_max: limits.stranger_payloads_max,
         bytes_max: limits.stranger_bytes_max,
         blocks: limits.stranger_blocks,
+        co_member_payloads_max: limits.co_member_payloads_max,
+        co_member_bytes_max: limits.co_member_bytes_max,
     };
     let store = match storage {
         Storage::File(path) => PayloadStore::open(path, retention)?,

@@ -64,7 +64,10 @@ struct Port {
     network: Arc<Network>,
     requests: Semaphore,
     resends: Resends,
-    rates: Mutex<Rates>,
+    /// How fast strangers push.
+    strangers: Mutex<Rates>,
+    /// How fast those push that share a group with us.
+    co_members: Mutex<Rates>,
 }
 
 /// What bounds resends, which anybody may ask for.
@@ -84,7 +87,8 @@ pub(super) fn router(network: Arc<Network>) -> Router {
     let port = Arc::new(Port {
         requests: Semaphore::new(limits.requests_max),
         resends: Resends::new(),
-        rates: Mutex::new(Rates::per_s(limits.stranger_rate_per_s)),
+        strangers: Mutex::new(Rates::per_s(limits.stranger_rate_per_s)),
+        co_members: Mutex::new(Rates::per_s(limits.co_member_rate_per_s)),
         network,
     });
     let push_bytes_max = port.network.vault.envelope_bytes_max();
@@ -118,8 +122,11 @@ async fn bounded(State(port): State<Arc<Port>>, request: Request, next: Next) ->
 async fn push(State(port): State<Arc<Port>>, body: bytes::Bytes) -> Response {
     // In a task of its own: a caller that hangs up must not leave a payload stored but unnoticed.
     let stored = tokio::spawn(async move {
-        let rate = |sender: &[u8; 32]| port.rates.lock().admit(sender, Instant::now());
-        port.network.vault.accept(&body, rate).await
+        let admit = |sender: &[u8; 32], co_member: bool| {
+            let rates = if co_member { &port.co_members } else { &port.strangers };
+            rates.lock().admit(sender, Instant::now())
+        };
+        port.network.vault.accept(&body, admit).await
     });
     let error = match stored.await {
         Ok(Ok(key)) => return (StatusCode::CREATED, STANDARD.encode(key.0)).into_response(),

@@ -10,7 +10,7 @@ use axum::{
 };
 use coterie_core::{EnclaveKey, GroupId, PayloadKey, definition::Rules};
 
-use super::{GROUP, acquainted, distribution, key_of, options, start, until};
+use super::{GROUP, acquainted, block, distribution, key_of, options, start, until};
 use crate::enclave::{
     DistributeError, EmbeddedEnclave, Enclave as _, EnclaveTimeouts,
     client::{Answer, PeerClient},
@@ -370,11 +370,12 @@ async fn payloads_are_sent_again_only_to_who_proved_the_key() {
 }
 
 #[tokio::test]
-async fn strangers_are_limited_and_co_members_are_not() {
+async fn strangers_are_limited_and_co_members_much_later() {
     let pair = KeyPair::generate().unwrap();
     let sender = pair.enclave_key();
     let mut limited = options(vec![KeyPair::generate().unwrap()], &[]);
     limited.limits.stranger_rate_per_s = 1;
+    limited.limits.co_member_payloads_max = 15;
     let a = Arc::new(EmbeddedEnclave::start(limited).await.unwrap());
     let b = Arc::new(
         EmbeddedEnclave::start(options(vec![pair], &[a.local_addr().unwrap()])).await.unwrap(),
@@ -387,6 +388,20 @@ async fn strangers_are_limited_and_co_members_are_not() {
     }
     assert!(refused >= 5, "{refused}");
     a.set_co_members(vec![sender.clone()]);
+    let mut sent = Vec::new();
+    for _ in 0..10 {
+        sent.push(b.distribute(distribution(&sender, &[&to], "text")).await.unwrap());
+    }
+    let mut refused = 0;
+    for _ in 0..10 {
+        refused += u32::from(b.distribute(distribution(&sender, &[&to], "text")).await.is_err());
+    }
+    assert!(refused >= 5, "{refused}");
+    // What is known costs nothing, and what is marked does not count.
+    for key in &sent {
+        b.push_again(*key, std::slice::from_ref(&to)).await.unwrap();
+    }
+    a.decide(block(1, 0), &sent).await.unwrap();
     for _ in 0..10 {
         b.distribute(distribution(&sender, &[&to], "text")).await.unwrap();
     }
