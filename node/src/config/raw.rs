@@ -93,6 +93,9 @@ pub(super) struct RawEnclaveLimits {
     pub(super) stranger_bytes_max: Option<u64>,
     pub(super) stranger_rate_per_s: Option<u32>,
     pub(super) stranger_blocks: Option<u64>,
+    pub(super) co_member_payloads_max: Option<usize>,
+    pub(super) co_member_bytes_max: Option<u64>,
+    pub(super) co_member_rate_per_s: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

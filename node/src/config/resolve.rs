@@ -266,6 +266,13 @@ fn enclave_limits(at: Place<'_>, raw: &RawEnclaveLimits) -> Result<EnclaveLimits
         stranger_bytes_max: raw.stranger_bytes_max.unwrap_or(default.stranger_bytes_max),
         stranger_rate_per_s: raw.stranger_rate_per_s.unwrap_or(default.stranger_rate_per_s),
         stranger_blocks: raw.stranger_blocks.unwrap_or(default.stranger_blocks),
+        co_member_payloads_max: limit(
+            "co_member_payloads_max",
+            raw.co_member_payloads_max,
+            default.co_member_payloads_max,
+        )?,
+        co_member_bytes_max: raw.co_member_bytes_max.unwrap_or(default.co_member_bytes_max),
+        co_member_rate_per_s: raw.co_member_rate_per_s.unwrap_or(default.co_member_rate_per_s),
     })
 }
 

@@ -64,6 +64,9 @@ const EVERY_KEY: &str = r#"
     stranger_bytes_max = 7
     stranger_rate_per_s = 8
     stranger_blocks = 9
+    co_member_payloads_max = 10
+    co_member_bytes_max = 11
+    co_member_rate_per_s = 12
     [enclave.timeouts]
     connect_ms = 1
     request_ms = 2
@@ -177,6 +180,9 @@ fn every_key_of_the_node_is_understood() {
     assert_eq!(config.enclave.peers.len(), 2);
     assert!(!config.enclave.discovery);
     assert_eq!(config.enclave.limits.stranger_payloads_max, 0);
+    let limits = config.enclave.limits;
+    assert_eq!((limits.co_member_payloads_max, limits.co_member_bytes_max), (10, 11));
+    assert_eq!(limits.co_member_rate_per_s, 12);
     assert_eq!(config.enclave.timeouts.challenge, Duration::from_millis(4));
     assert_eq!(config.markers.signer, MarkerSigner::KeyFile(files.path("marker.key")));
     assert_eq!(config.markers.gas_price_max, Some(16));
@@ -254,6 +260,10 @@ fn values_without_meaning_are_named_with_what_is_expected() {
         ("[rpc]\nrequests_max = 0", ["rpc.requests_max", "0", "above 0"]),
         ("[rpc]\nrequest_timeout_ms = 0", ["rpc.request_timeout_ms", "0", "milliseconds"]),
         ("[enclave.limits]\npeers_max = 0", ["enclave.limits.peers_max", "0", "above 0"]),
+        (
+            "[enclave.limits]\nco_member_payloads_max = 0",
+            ["enclave.limits.co_member_payloads_max", "0", "above 0"],
+        ),
         ("[enclave.timeouts]\nconnect_ms = 0", ["enclave.timeouts.connect_ms", "0", "milli"]),
         ("[markers]\ngas_price_max_wei = \"1.5\"", ["markers.gas_price_max_wei", "1.5", "wei"]),
         ("[markers]\ngas_price_max_wei = \"0x\"", ["markers.gas_price_max_wei", "0x", "wei"]),

@@ -22,7 +22,7 @@ use super::{
     network::{ChainHead, Network},
     options::{EnclaveLimits, EnclaveOptions, Storage},
     payloads::{OpenStoreError, PayloadStore, Reads, Retention},
-    peers::{Directory, normalised},
+    peers::{Directory, URL_BYTES_MAX, normalised},
     server,
     vault::{PushError, Vault},
 };
@@ -100,7 +100,9 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// An address of a peer, or our own, cannot be called.
-    #[error("`{0}` is not a peer address: http or https, without user, query and fragment")]
+    #[error(
+        "`{0}` is not a peer address: http or https, without user, query and fragment, of at most {URL_BYTES_MAX} bytes"
+    )]
     Address(String),
     /// No HTTP client.
     #[error(transparent)]
@@ -252,7 +254,7 @@ impl EmbeddedEnclave {
 
     /// Stores an envelope as if it had been pushed.
     pub async fn store_envelope(&self, envelope: &[u8]) -> Result<PayloadKey, PushError> {
-        self.vault.accept(envelope, |_| true).await
+        self.vault.accept(envelope, |_, _| true).await
     }
 
     /// Answers a message as if it had come over the network from the holder of `from`.
@@ -276,6 +278,14 @@ impl EmbeddedEnclave {
     #[cfg(test)]
     pub(super) const fn vault(&self) -> &Arc<Vault> {
         &self.vault
+    }
+
+    #[cfg(test)]
+    pub(super) fn network(&self) -> Option<&Arc<Network>> {
+        match &self.link {
+            Link::Http(http) => Some(&http.network),
+            Link::Carried(_) => None,
+        }
     }
 
     fn remote_envelopes(&self, envelope: &Envelope) -> Vec<([u8; 32], Vec<u8>)> {
@@ -336,6 +346,8 @@ fn open_vault(
         payloads_max: limits.stranger_payloads_max,
         bytes_max: limits.stranger_bytes_max,
         blocks: limits.stranger_blocks,
+        co_member_payloads_max: limits.co_member_payloads_max,
+        co_member_bytes_max: limits.co_member_bytes_max,
     };
     let store = match storage {
         Storage::File(path) => PayloadStore::open(path, retention)?,

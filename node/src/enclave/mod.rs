@@ -295,7 +295,8 @@ pub trait Enclave: Send + Sync + 'static {
     fn set_handler(&self, handler: Arc<dyn MemberHandler>);
     /// Sets what is called with arriving payloads.
     fn set_arrival_hook(&self, hook: ArrivalHook);
-    /// Tells the enclave whom we share groups with: their payloads are kept without marker.
+    /// Tells the enclave whom we share groups with: of their payloads much more is kept without
+    /// marker.
     fn set_co_members(&self, keys: Vec<EnclaveKey>);
 }
 

@@ -27,13 +27,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     AskError, DistributeError, EnclaveUnavailable, MemberHandler, Opening,
     client::{CallError, PeerClient},
-    codec::{Envelope, PartyInfo, Tail},
+    codec::{Envelope, PARTIES_MAX, PartyInfo, Tail},
     crypto::{NoEntropy, random, seal_payload},
     messages::{
         CHALLENGE_BYTES, Challenges, MessageError, message_bytes_max, open_answer, seal_request,
     },
     options::EnclaveLimits,
-    peers::{Directory, Holder, KEYS_PER_PEER_MAX, Kind, named, normalised},
+    peers::{Directory, Holder, KEYS_PER_PEER_MAX, Kind, URL_BYTES_MAX, named, normalised},
+    server::SHORT_BODY_BYTES_MAX,
     vault::Vault,
 };
 
@@ -51,6 +52,19 @@ const ANNOUNCE_PAUSE: Duration = Duration::from_millis(20);
 const MEETINGS_MAX: usize = 16;
 /// Answers that carry no payload.
 const SHORT_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Keys of ours in an announcement.
+const KEYS_TOLD_MAX: usize = 512;
+/// Addresses in an announcement.
+const ADDRESSES_TOLD_MAX: usize = 256;
+// Lengths and counts take 8 bytes each.
+const _: () = assert!(
+    (8 + URL_BYTES_MAX)
+        + (8 + KEYS_TOLD_MAX * (8 + 32 + 8 + URL_BYTES_MAX))
+        + (8 + ADDRESSES_TOLD_MAX * (8 + URL_BYTES_MAX))
+        <= SHORT_BODY_BYTES_MAX
+        && KEYS_TOLD_MAX <= PARTIES_MAX
+        && ADDRESSES_TOLD_MAX <= PARTIES_MAX
+);
 
 /// The embedded enclave among its peers.
 pub(super) struct Network {
@@ -117,15 +131,16 @@ impl Network {
         Semaphore::new(MEETINGS_MAX)
     }
 
-    /// What we tell about ourselves: our own keys, keys we have proof of, and addresses.
+    /// What we tell about ourselves: our own keys (a receiver ignores others', specification 2.5)
+    /// and addresses. It fits into what peers take, whatever we were told.
     pub(super) fn party_info(&self) -> PartyInfo {
         let own = self.directory.own_url();
-        let ours = self.vault.ring.pairs().iter().map(|pair| (*pair.public(), own.to_owned()));
+        let ours = self.vault.ring.pairs().iter().take(KEYS_TOLD_MAX);
         let mut parties = vec![own.to_owned()];
-        parties.extend(self.directory.addresses());
+        parties.extend(self.directory.told(ADDRESSES_TOLD_MAX - 1));
         PartyInfo {
             url: own.to_owned(),
-            recipients: ours.chain(self.directory.keys()).collect(),
+            recipients: ours.map(|pair| (*pair.public(), own.to_owned())).collect(),
             parties,
         }
     }
@@ -221,8 +236,11 @@ impl Network {
                 {
                     tracing::warn!(url, "a peer plans other hard forks");
                 }
-                self.directory.believe(*key, url, kind);
-                true
+                let believed = self.directory.believe(*key, url, kind);
+                if !believed {
+                    tracing::warn!(url, key = %named(key), "a peer's key is not kept: too many are known");
+                }
+                believed
             }
             Err(error) => {
                 tracing::warn!(url, key = %named(key), %error, "a peer's claim to a key is not believed");

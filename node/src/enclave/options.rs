@@ -62,6 +62,13 @@ pub struct EnclaveLimits {
     pub stranger_rate_per_s: u32,
     /// After how many blocks such a payload is dropped when its marker was not seen.
     pub stranger_blocks: u64,
+    /// Payloads kept, without their marker having been seen, of one key that shares a group with
+    /// ours. Then those as old as a stranger's may become are dropped, and others refused.
+    pub co_member_payloads_max: usize,
+    /// Bytes of these.
+    pub co_member_bytes_max: u64,
+    /// Payloads that one such key may push in a second, on average.
+    pub co_member_rate_per_s: u32,
 }
 
 impl Default for EnclaveLimits {
@@ -76,6 +83,10 @@ impl Default for EnclaveLimits {
             stranger_bytes_max: 256 * 1024 * 1024,
             stranger_rate_per_s: 200,
             stranger_blocks: 1000,
+            // At a thousand a second, what is sent in a hundred seconds.
+            co_member_payloads_max: 100_000,
+            co_member_bytes_max: 512 * 1024 * 1024,
+            co_member_rate_per_s: 5000,
         }
     }
 }

@@ -5,7 +5,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -17,8 +20,8 @@ use url::Url;
 pub(super) const KEYS_PER_PEER_MAX: usize = 64;
 /// How often a peer that nobody configured may fail in a row before it is forgotten.
 const FAILURES_MAX: u32 = 20;
-/// Longest address.
-const URL_BYTES_MAX: usize = 2048;
+/// Longest address. Short enough that an announcement with many of them fits into what peers take.
+pub(super) const URL_BYTES_MAX: usize = 256;
 /// First wait after a failure; doubles up to the interval.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 
@@ -46,6 +49,8 @@ pub(super) struct Directory {
     interval: Duration,
     peers_max: usize,
     inner: RwLock<Inner>,
+    /// Where the next announcement's learned addresses begin, when not all fit.
+    turn: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -78,6 +83,7 @@ impl Directory {
             interval,
             peers_max,
             inner: RwLock::new(Inner { nodes, keys: HashMap::new() }),
+            turn: AtomicUsize::new(0),
         }
     }
 
@@ -104,17 +110,21 @@ impl Directory {
         }
     }
 
-    /// Records that `url` proved to hold `key`. The latest proof counts: a key can move.
-    pub(super) fn believe(&self, key: [u8; 32], url: &str, kind: Kind) {
+    /// Records that `url` proved to hold `key`. The latest proof counts: a key can move. Whether
+    /// there was room: what others fill takes none from configured peers.
+    pub(super) fn believe(&self, key: [u8; 32], url: &str, kind: Kind) -> bool {
         let mut inner = self.inner.write();
-        let known = inner.keys.contains_key(&key);
-        let of_node = inner.keys.values().filter(|holder| holder.url == url).count();
-        if known
-            || (of_node < KEYS_PER_PEER_MAX
-                && inner.keys.len() < self.peers_max.saturating_mul(KEYS_PER_PEER_MAX))
-        {
+        let room = || {
+            let of_node = inner.keys.values().filter(|holder| holder.url == url).count();
+            let configured = inner.nodes.get(url).is_some_and(|node| node.configured);
+            let all_max = self.peers_max.saturating_mul(KEYS_PER_PEER_MAX);
+            of_node < KEYS_PER_PEER_MAX && (configured || inner.keys.len() < all_max)
+        };
+        let believed = inner.keys.contains_key(&key) || room();
+        if believed {
             inner.keys.insert(key, Holder { url: url.to_owned(), kind, proved: Instant::now() });
         }
+        believed
     }
 
     /// Who holds `key`.
@@ -131,9 +141,20 @@ impl Directory {
         keys
     }
 
-    /// All addresses, without our own.
-    pub(super) fn addresses(&self) -> Vec<String> {
-        self.inner.read().nodes.keys().cloned().collect()
+    /// Addresses to tell others, without our own: the configured ones, then learned ones, by turns
+    /// when there are more.
+    pub(super) fn told(&self, count_max: usize) -> Vec<String> {
+        let inner = self.inner.read();
+        let (configured, learned): (Vec<_>, Vec<_>) =
+            inner.nodes.iter().partition(|(_, node)| node.configured);
+        let room = count_max.saturating_sub(configured.len()).min(learned.len());
+        let start = if room < learned.len() {
+            self.turn.fetch_add(room, Ordering::Relaxed) % learned.len()
+        } else {
+            0
+        };
+        let in_turn = learned.iter().cycle().skip(start).take(room);
+        configured.iter().take(count_max).chain(in_turn).map(|(url, _)| (*url).clone()).collect()
     }
 
     /// Addresses that are to be contacted now; each is given out once until it is reported on.
@@ -192,7 +213,7 @@ impl Directory {
 /// An address as peers compare it: a path is added when there is none, nothing else is changed.
 /// `None` when it is not one that can be called.
 pub(super) fn normalised(text: &str) -> Option<String> {
-    let url = Url::parse(text).ok().filter(|_| text.len() <= URL_BYTES_MAX)?;
+    let url = Url::parse(text).ok()?;
     let callable = matches!(url.scheme(), "http" | "https")
         && url.has_host()
         && url.username().is_empty()
@@ -203,7 +224,8 @@ pub(super) fn normalised(text: &str) -> Option<String> {
         return None;
     }
     let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
-    Some(if after_scheme.contains('/') { text.to_owned() } else { format!("{text}/") })
+    let url = if after_scheme.contains('/') { text.to_owned() } else { format!("{text}/") };
+    Some(url).filter(|url| url.len() <= URL_BYTES_MAX)
 }
 
 /// One of our keys, for log lines and errors.
@@ -226,6 +248,10 @@ mod tests {
         check("http://h:9000/", Some("http://h:9000/"));
         check("http://H:80/a", Some("http://H:80/a"));
         check("https://127.0.0.1:9000", Some("https://127.0.0.1:9000/"));
+        let longest = format!("http://h/{}", "a".repeat(URL_BYTES_MAX - 9));
+        check(&longest, Some(&longest));
+        check(&format!("{longest}a"), None);
+        check(&format!("http://{}", "h".repeat(URL_BYTES_MAX - 7)), None);
         for text in [
             "",
             "h:9000",
@@ -259,7 +285,7 @@ mod tests {
             directory.failed("http://a/");
             directory.failed("http://b/");
         }
-        assert_eq!(directory.addresses(), ["http://a/"]);
+        assert_eq!(directory.told(10), ["http://a/"]);
         assert!(directory.holder(&[1; 32]).is_some() && directory.holder(&[2; 32]).is_none());
     }
 
@@ -269,7 +295,11 @@ mod tests {
         for host in ["b", "c", "d", "me"] {
             directory.learn(&format!("http://{host}/"));
         }
-        assert_eq!(directory.addresses(), ["http://a/", "http://b/", "http://c/"]);
+        assert_eq!(directory.told(10), ["http://a/", "http://b/", "http://c/"]);
+        // Who is told of fewer is told of all in the end.
+        assert_eq!(directory.told(2), ["http://a/", "http://b/"]);
+        assert_eq!(directory.told(2), ["http://a/", "http://c/"]);
+        assert_eq!(directory.told(1), ["http://a/"]);
         assert_eq!(directory.take_due().len(), 3);
         assert!(directory.take_due().is_empty());
         directory.failed("http://a/");
@@ -283,5 +313,16 @@ mod tests {
             directory.believe([id; 32], "http://a/", Kind::Tessera);
         }
         assert_eq!(directory.keys().len(), KEYS_PER_PEER_MAX);
+    }
+
+    #[test]
+    fn a_configured_peer_is_believed_when_others_took_all_the_room() {
+        let directory = directory(1);
+        for id in 0..64u8 {
+            assert!(directory.believe([id; 32], "http://liar/", Kind::Tessera));
+        }
+        assert!(!directory.believe([100; 32], "http://b/", Kind::Tessera));
+        assert!(directory.believe([101; 32], "http://a/", Kind::Tessera));
+        assert_eq!(directory.holder(&[101; 32]).unwrap().url, "http://a/");
     }
 }

@@ -13,17 +13,17 @@ use std::{
 use alloy_primitives::Bytes;
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::{DefaultBodyLimit, FromRequest as _, Request, State},
     http::{StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use coterie_core::{EnclaveKey, PayloadKey};
+use coterie_core::{EnclaveKey, GroupId, PayloadKey};
 use parking_lot::Mutex;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::timeout::TimeoutLayer;
 
 use super::{
@@ -39,12 +39,24 @@ use super::{
 };
 
 /// Largest body of anything but payloads and messages.
-const SHORT_BODY_BYTES_MAX: usize = 256 * 1024;
+pub(super) const SHORT_BODY_BYTES_MAX: usize = 256 * 1024;
 /// A request that takes longer is given up.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
+/// So is one whose body takes longer to arrive.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// Ids that a resend looks at in one step.
 const RESEND_PAGE: usize = 256;
-/// Senders whose rate is remembered.
+/// Resends of single payloads that run at a time.
+const RESENDS_MAX: usize = 64;
+/// Resends of single payloads in a second, to one key and to all.
+const RESEND_RATE_PER_S: u32 = 50;
+const RESEND_RATE_OF_ALL_PER_S: u32 = 200;
+/// Between two resends of everything, to one key and to all: each reads the whole store.
+const RESEND_ALL_PAUSE: Duration = Duration::from_secs(600);
+const RESEND_ALL_PAUSE_OF_ALL: Duration = Duration::from_secs(60);
+/// Resends of everything that may come without the pause between them, to different keys.
+const RESEND_ALL_BURST: u32 = 4;
+/// Keys whose rate is remembered.
 const RATES_MAX: usize = 4096;
 /// What every question about something that is not there, or not the asker's, is answered.
 const NOT_FOUND: &str = "not found";
@@ -53,9 +65,22 @@ const NOT_FOUND: &str = "not found";
 struct Port {
     network: Arc<Network>,
     requests: Semaphore,
-    /// One resend of everything at a time: it reads the whole store.
-    resends: Arc<Semaphore>,
-    rates: Mutex<Rates>,
+    resends: Resends,
+    /// How fast strangers push.
+    strangers: Mutex<Rates>,
+    /// How fast those push that share a group with us.
+    co_members: Mutex<Rates>,
+}
+
+/// What bounds resends, which anybody may ask for.
+struct Resends {
+    single: ResendLimit,
+    all: ResendLimit,
+}
+
+struct ResendLimit {
+    running: Arc<Semaphore>,
+    rates: Mutex<(Rates, Rates)>,
 }
 
 /// The routes of the peer port.
@@ -63,15 +88,18 @@ pub(super) fn router(network: Arc<Network>) -> Router {
     let limits = network.limits;
     let port = Arc::new(Port {
         requests: Semaphore::new(limits.requests_max),
-        resends: Arc::new(Semaphore::new(1)),
-        rates: Mutex::new(Rates::new(limits.stranger_rate_per_s)),
+        resends: Resends::new(),
+        strangers: Mutex::new(Rates::per_s(limits.stranger_rate_per_s)),
+        co_members: Mutex::new(Rates::per_s(limits.co_member_rate_per_s)),
         network,
     });
     let push_bytes_max = port.network.vault.envelope_bytes_max();
     let message_bytes_max = message_bytes_max(limits.message_bytes_max);
+    let bounded = from_fn_with_state(Arc::clone(&port), bounded);
+    let push = post(push).layer(bounded.clone()).layer(DefaultBodyLimit::max(push_bytes_max));
+    let message =
+        post(message).layer(bounded.clone()).layer(DefaultBodyLimit::max(message_bytes_max));
     Router::new()
-        .route("/push", post(push).layer(DefaultBodyLimit::max(push_bytes_max)))
-        .route(MESSAGE_PATH, post(message).layer(DefaultBodyLimit::max(message_bytes_max)))
         .route(CHALLENGE_PATH, get(challenge))
         .route("/upcheck", get(async || "I'm up!"))
         .route("/version", get(async || env!("CARGO_PKG_VERSION")))
@@ -81,14 +109,25 @@ pub(super) fn router(network: Arc<Network>) -> Router {
         .route("/partyinfo/validate", post(validate))
         .route("/pushPrivacyGroup", post(push_group))
         .route("/resend", post(resend))
+        .layer(bounded)
         .layer(DefaultBodyLimit::max(SHORT_BODY_BYTES_MAX))
+        .route("/push", push)
+        .route(MESSAGE_PATH, message)
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIME_MAX))
-        .layer(from_fn_with_state(Arc::clone(&port), bounded))
         .with_state(port)
 }
 
-/// Refuses what exceeds the number of requests that are worked on at a time.
+/// Refuses what exceeds the number of requests that are worked on at a time. The body is read
+/// before, so that who sends it slowly keeps nobody out; how many do is bounded by connections.
 async fn bounded(State(port): State<Arc<Port>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let whole = bytes::Bytes::from_request(Request::from_parts(parts.clone(), body), &());
+    let body = match tokio::time::timeout(BODY_TIME_MAX, whole).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(refusal)) => return refusal.into_response(),
+        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
+    let request = Request::from_parts(parts, body.into());
     match port.requests.try_acquire() {
         Ok(_permit) => next.run(request).await,
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time").into_response(),
@@ -98,8 +137,11 @@ async fn bounded(State(port): State<Arc<Port>>, request: Request, next: Next) ->
 async fn push(State(port): State<Arc<Port>>, body: bytes::Bytes) -> Response {
     // In a task of its own: a caller that hangs up must not leave a payload stored but unnoticed.
     let stored = tokio::spawn(async move {
-        let rate = |sender: &[u8; 32]| port.rates.lock().admit(sender, Instant::now());
-        port.network.vault.accept(&body, rate).await
+        let admit = |sender: &[u8; 32], co_member: bool| {
+            let rates = if co_member { &port.co_members } else { &port.strangers };
+            rates.lock().admit(sender, Instant::now())
+        };
+        port.network.vault.accept(&body, admit).await
     });
     let error = match stored.await {
         Ok(Ok(key)) => return (StatusCode::CREATED, STANDARD.encode(key.0)).into_response(),
@@ -186,45 +228,41 @@ enum ResendKind {
 }
 
 /// Sends payloads again to the node that proved to hold the key. The caller proves nothing, so
-/// nothing is in the answer, also for a single one (where Tessera answers with the payload).
+/// nothing is in the answer, also for a single one (where Tessera answers with the payload); and it
+/// is the same whether there is anything to send or not, for who has a payload is nobody's business.
 async fn resend(State(port): State<Arc<Port>>, body: bytes::Bytes) -> Response {
-    let Ok(request) = serde_json::from_slice::<ResendRequest>(&body) else {
-        return (StatusCode::BAD_REQUEST, "not a resend request").into_response();
-    };
-    let asker = request.public_key.parse::<EnclaveKey>().ok();
-    let Some(asker) = asker.as_ref().and_then(EnclaveKey::as_nacl).copied() else {
+    let Some((asker, key)) = parse_resend(&body) else {
         return (StatusCode::BAD_REQUEST, "not a resend request").into_response();
     };
     let network = &port.network;
-    if network.recipient(&asker).is_err() {
-        return (StatusCode::NOT_FOUND, NOT_FOUND).into_response();
-    }
-    match request.kind {
-        ResendKind::All => {
-            let Ok(permit) = Arc::clone(&port.resends).try_acquire_owned() else {
-                return (StatusCode::SERVICE_UNAVAILABLE, "another resend is under way")
-                    .into_response();
-            };
-            let network = Arc::clone(network);
-            tokio::spawn(async move {
-                resend_all(&network, &asker).await;
-                drop(permit);
-            });
-            StatusCode::OK.into_response()
-        }
-        ResendKind::Individual => {
-            let key = request.key.and_then(|key| key.parse::<coterie_core::GroupId>().ok());
-            let sent = match key {
-                Some(key) => resend_one(network, &asker, PayloadKey(key.0)).await,
-                None => false,
-            };
-            if sent {
-                StatusCode::OK.into_response()
-            } else {
-                (StatusCode::NOT_FOUND, NOT_FOUND).into_response()
+    // Only keys that somebody proved use the limits up.
+    if network.recipient(&asker).is_ok() {
+        match port.resends.admit(&asker, key.is_none(), Instant::now()) {
+            Some(permit) => {
+                let network = Arc::clone(network);
+                tokio::spawn(async move {
+                    match key {
+                        Some(key) => drop(resend_one(&network, &asker, key).await),
+                        None => resend_all(&network, &asker).await,
+                    }
+                    drop(permit);
+                });
             }
+            None => tracing::info!(asker = %named(&asker), "too many resends are asked for"),
         }
     }
+    StatusCode::OK.into_response()
+}
+
+/// Whose payloads are asked for, and which one; `None` for all.
+fn parse_resend(body: &[u8]) -> Option<([u8; 32], Option<PayloadKey>)> {
+    let request = serde_json::from_slice::<ResendRequest>(body).ok()?;
+    let asker = *request.public_key.parse::<EnclaveKey>().ok()?.as_nacl()?;
+    let key = match request.kind {
+        ResendKind::All => None,
+        ResendKind::Individual => Some(PayloadKey(request.key?.parse::<GroupId>().ok()?.0)),
+    };
+    Some((asker, key))
 }
 
 async fn resend_all(network: &Network, asker: &[u8; 32]) {
@@ -243,6 +281,8 @@ async fn resend_all(network: &Network, asker: &[u8; 32]) {
         for key in page {
             sent += u64::from(resend_one(network, asker, key).await);
         }
+        // Most are not the asker's, and cost no waiting.
+        tokio::task::yield_now().await;
     }
     tracing::info!(asker = %named(asker), sent, "sent payloads again");
 }
@@ -316,41 +356,69 @@ async fn answer(network: &Network, request: &messages::Request) -> Result<Bytes,
     }
 }
 
-/// How fast strangers push: a bucket of tokens per key.
-struct Rates {
-    per_s: u32,
-    buckets: HashMap<[u8; 32], Bucket>,
+impl Resends {
+    fn new() -> Self {
+        Self {
+            single: ResendLimit {
+                running: Arc::new(Semaphore::new(RESENDS_MAX)),
+                rates: Mutex::new((
+                    Rates::per_s(RESEND_RATE_PER_S),
+                    Rates::per_s(RESEND_RATE_OF_ALL_PER_S),
+                )),
+            },
+            all: ResendLimit {
+                running: Arc::new(Semaphore::new(1)),
+                rates: Mutex::new((
+                    Rates::new(Some(RESEND_ALL_PAUSE), 1),
+                    Rates::new(Some(RESEND_ALL_PAUSE_OF_ALL), RESEND_ALL_BURST),
+                )),
+            },
+        }
+    }
+
+    /// Admits a resend, which holds the permit while it runs.
+    fn admit(&self, asker: &[u8; 32], all: bool, now: Instant) -> Option<OwnedSemaphorePermit> {
+        let limit = if all { &self.all } else { &self.single };
+        // First, so that what cannot run uses nothing up.
+        let permit = Arc::clone(&limit.running).try_acquire_owned().ok()?;
+        let (of_asker, of_all) = &mut *limit.rates.lock();
+        (of_asker.admit(asker, now) && of_all.admit(&[0; 32], now)).then_some(permit)
+    }
 }
 
-struct Bucket {
-    /// Thousandths of a payload that may still come.
-    tokens: u64,
-    at: Instant,
+/// How often keys do something: for each, the time at which it will have made up for what it did.
+struct Rates {
+    /// What one time costs; `None`: never.
+    pause: Option<Duration>,
+    /// What a key that rested may do at once.
+    burst: u32,
+    settled: HashMap<[u8; 32], Instant>,
 }
 
 impl Rates {
-    fn new(per_s: u32) -> Self {
-        Self { per_s, buckets: HashMap::new() }
+    fn new(pause: Option<Duration>, burst: u32) -> Self {
+        Self { pause, burst, settled: HashMap::new() }
     }
 
-    fn admit(&mut self, sender: &[u8; 32], now: Instant) -> bool {
-        let (rate, full) = (u64::from(self.per_s), u64::from(self.per_s) * 2000);
-        let refilled = |bucket: &Bucket| {
-            let passed = u64::try_from(now.saturating_duration_since(bucket.at).as_millis())
-                .unwrap_or(u64::MAX);
-            bucket.tokens.saturating_add(passed.saturating_mul(rate)).min(full)
-        };
-        if self.buckets.len() >= RATES_MAX && !self.buckets.contains_key(sender) {
-            // Full buckets say nothing; when all are in use, strangers wait.
-            self.buckets.retain(|_, bucket| refilled(bucket) < full);
-            if self.buckets.len() >= RATES_MAX {
+    /// So often in a second, on average over two seconds.
+    fn per_s(per_s: u32) -> Self {
+        Self::new(Duration::from_secs(1).checked_div(per_s), per_s.saturating_mul(2))
+    }
+
+    fn admit(&mut self, key: &[u8; 32], now: Instant) -> bool {
+        let Some(pause) = self.pause else { return false };
+        if self.settled.len() >= RATES_MAX && !self.settled.contains_key(key) {
+            // Who has settled is as if it were new; when all are in use, others wait.
+            self.settled.retain(|_, settled| *settled > now);
+            if self.settled.len() >= RATES_MAX {
                 return false;
             }
         }
-        let tokens = self.buckets.get(sender).map_or(full, refilled);
-        let admitted = tokens >= 1000;
-        let tokens = if admitted { tokens - 1000 } else { tokens };
-        self.buckets.insert(*sender, Bucket { tokens, at: now });
+        let settled = self.settled.get(key).map_or(now, |settled| (*settled).max(now)) + pause;
+        let admitted = settled.duration_since(now) <= pause.saturating_mul(self.burst);
+        if admitted {
+            self.settled.insert(*key, settled);
+        }
         admitted
     }
 }
@@ -361,7 +429,7 @@ mod tests {
 
     #[test]
     fn strangers_are_slowed_down_one_by_one() {
-        let mut rates = Rates::new(10);
+        let mut rates = Rates::per_s(10);
         let start = Instant::now();
         let admitted = (0..100).filter(|_| rates.admit(&[1; 32], start)).count();
         assert_eq!(admitted, 20);
@@ -373,7 +441,7 @@ mod tests {
 
     #[test]
     fn many_strangers_take_bounded_memory() {
-        let mut rates = Rates::new(1);
+        let mut rates = Rates::per_s(1);
         let start = Instant::now();
         for id in 0..=RATES_MAX as u64 {
             let mut key = [0; 32];
@@ -381,5 +449,36 @@ mod tests {
             assert_eq!(rates.admit(&key, start), id < RATES_MAX as u64);
         }
         assert!(rates.admit(&[9; 32], start + Duration::from_secs(3)));
+        assert!(!Rates::per_s(0).admit(&[9; 32], start));
+    }
+
+    #[test]
+    fn resends_of_everything_run_one_at_a_time_and_seldom() {
+        let resends = Resends::new();
+        let start = Instant::now();
+        let running = resends.admit(&[1; 32], true, start);
+        assert!(running.is_some() && resends.admit(&[2; 32], true, start).is_none());
+        assert!(resends.admit(&[2; 32], false, start).is_some());
+        drop(running);
+        assert!(resends.admit(&[2; 32], true, start).is_some());
+        let soon = start + RESEND_ALL_PAUSE - Duration::from_secs(1);
+        assert!(resends.admit(&[1; 32], true, soon).is_none());
+        assert!(resends.admit(&[1; 32], true, start + RESEND_ALL_PAUSE).is_some());
+        let others = (10..50).filter(|id| resends.admit(&[*id; 32], true, soon).is_some()).count();
+        assert!(others <= RESEND_ALL_BURST as usize, "{others}");
+    }
+
+    #[test]
+    fn resends_of_single_payloads_are_bounded() {
+        let resends = Resends::new();
+        let start = Instant::now();
+        let mut running = Vec::new();
+        for _ in 0..1000 {
+            running.extend(resends.admit(&[1; 32], false, start));
+        }
+        assert_eq!(running.len(), RESENDS_MAX);
+        drop(running);
+        let admitted = (0..1000).filter(|_| resends.admit(&[1; 32], false, start).is_some());
+        assert_eq!(admitted.count(), 2 * RESEND_RATE_PER_S as usize - RESENDS_MAX);
     }
 }

@@ -48,7 +48,7 @@ pub enum PushError {
     /// No key of ours opens it. Said as if it were unknown.
     #[error("not found")]
     NotForUs,
-    /// A stranger pushes too fast.
+    /// The sender pushes too fast.
     #[error("too many payloads in a short time")]
     TooFast,
     /// Not stored.
@@ -138,11 +138,11 @@ impl Vault {
     }
 
     /// Stores a pushed envelope that one of our keys opens; durable when this returns. `admit` is
-    /// asked about senders that share no group with us.
+    /// asked about its sender, and told whether that shares a group with us.
     pub(super) async fn accept(
         &self,
         bytes: &[u8],
-        admit: impl Fn(&[u8; 32]) -> bool,
+        admit: impl Fn(&[u8; 32], bool) -> bool,
     ) -> Result<PayloadKey, PushError> {
         let mut envelope = Envelope::decode(bytes)?;
         let mode = envelope.tail.as_ref().map_or(0, |tail| tail.privacy_mode);
@@ -154,14 +154,15 @@ impl Vault {
         }
         let opened = open_envelope(&self.ring, &envelope).ok_or(PushError::NotForUs)?;
         let keep = self.keep_for(&envelope, &opened);
+        let key = envelope.key();
+        // Not about what is known: whoever saw an envelope could use up its sender's rate with it.
         if let Keep::AsSender(sender) = keep
-            && !self.store.is_co_member(&sender)
-            && !admit(&sender)
+            && !self.store.contains(key)?
+            && !admit(&sender, self.store.is_co_member(&sender))
         {
             return Err(PushError::TooFast);
         }
         self.keep_our_boxes(&mut envelope, &opened)?;
-        let key = envelope.key();
         self.insert(key, keep, &envelope, &opened).await?;
         self.became_readable(key, &envelope, opened);
         Ok(key)

@@ -16,7 +16,7 @@
 //! | `payloads` | id 32 | block? (last decided block when stored) ‖ u64 (reorgs until then) ‖ envelope in the LEGACY codec |
 //! | `branch` | number u64 | hash 32 of the decided block; the last 8192 only |
 //! | `reorgs` | index u64 | block? (last common block) ‖ blocks left, ascending |
-//! | `probation` | id 32 | u64 (last decided block's number when stored) ‖ sender key 32 ‖ u64 (bytes): dropped unless its marker is seen |
+//! | `probation` | id 32 | u64 (last decided block's number when pushed last) ‖ sender key 32 ‖ u64 (bytes) ‖ 1 when the sender shared a group with us, else nothing: its marker was not seen yet |
 //! | `histories` | group 32 | block (until) ‖ field (our key) ‖ entries: block ‖ u64 (index) ‖ id 32 |
 //! | `reads` | group 32 ‖ block hash 32 | reads: 0 ‖ address 20, 1 ‖ address ‖ slot 32, or 2 ‖ u64 (number); each with its value: 0 ‖ nonce u64 ‖ balance 32 ‖ code hash 32 (zero: no code), 1 ‖ 32, or 2 ‖ 32 |
 //! | `codes` | code hash 32 | code |
@@ -33,14 +33,14 @@ mod writer;
 use std::{collections::BTreeMap, collections::HashSet, path::Path, sync::Arc, thread::JoinHandle};
 
 use alloy_primitives::{B256, Bytes};
-use coterie_core::{GroupId, PayloadKey};
+use coterie_core::{EnclaveKey, GroupId, PayloadKey};
 use parking_lot::Mutex;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, backends::InMemoryBackend};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::{
     position::Position,
-    probation::Probation,
+    probation::{NoRoom, Probation},
     records::ProbationRow,
     writer::{Change, Command},
 };
@@ -99,8 +99,8 @@ pub enum StoreError {
     /// The payload is known with other contents.
     #[error("the payload is known with other contents")]
     Conflict,
-    /// Too much of strangers is waiting for its marker.
-    #[error("too many payloads of unknown senders are waiting for their markers")]
+    /// Too much of this sender, or of strangers, is waiting for its marker.
+    #[error("too many payloads are waiting for their markers")]
     NoRoom,
 }
 
@@ -113,8 +113,8 @@ fn database(error: impl Into<redb::Error>) -> StoreError {
 pub enum Keep {
     /// For ever.
     Forever,
-    /// For ever when this sender shares a group with us, else until its marker was not seen for a
-    /// number of blocks.
+    /// When this sender shares a group with us, for as long as it has room for it; else until its
+    /// marker was not seen for a number of blocks. For ever once its marker was seen.
     AsSender([u8; 32]),
 }
 
@@ -218,7 +218,7 @@ impl PayloadStore {
     ///
     /// # Errors
     ///
-    /// `Conflict` when `merge` says so, `NoRoom` when a stranger has too much on probation.
+    /// `Conflict` when `merge` says so, `NoRoom` when the sender has too much that is not marked.
     pub async fn insert(
         &self,
         key: PayloadKey,
@@ -252,46 +252,72 @@ impl PayloadStore {
     ) -> Result<Option<(oneshot::Receiver<()>, bool)>, StoreError> {
         let row = self.row(PAYLOADS, &key.0.0)?;
         let known = row.as_deref().map(records::decode_payload).transpose()?;
-        let envelope = match merge(known.map(|(_, envelope)| envelope)) {
-            Merge::Keep => {
-                // Somebody whose payloads are kept vouches for it now.
-                if state.keeps(keep) && state.probation.remove(&key) {
-                    return Ok(Some((
-                        self.submit(state, Vec::new(), vec![Change::Probation(key, None)]),
-                        false,
-                    )));
-                }
-                return Ok(None);
-            }
+        let written = match merge(known.map(|(_, envelope)| envelope)) {
+            Merge::Keep => None,
+            Merge::Write(envelope) => Some(envelope),
             Merge::Conflict => return Err(StoreError::Conflict),
-            Merge::Write(envelope) => envelope,
         };
-        let stored = known.map_or_else(|| state.position.now(), |(stored, _)| stored);
-        let mut changes = vec![Change::Put(key, records::encode_payload(stored, &envelope))];
-        if let Keep::AsSender(sender) = keep
-            && known.is_none()
-            && !state.keeps(keep)
-        {
-            let bytes = envelope.len() as u64;
-            if !state.probation.has_room(&sender, bytes, &self.retention) {
-                return Err(StoreError::NoRoom);
+        let is_new = known.is_none() && written.is_some();
+        let mut changes = Vec::new();
+        match keep {
+            Keep::Forever => {
+                if state.probation.remove(&key) {
+                    changes.push(Change::Probation(key, None));
+                }
             }
-            let since = state.position.head().map_or(0, |head| head.number);
-            let row = ProbationRow { since, sender, bytes };
-            state.probation.add(key, row);
-            changes.push(Change::Probation(key, Some(row)));
+            Keep::AsSender(sender) => {
+                let bytes = written.as_ref().map_or(0, Vec::len) as u64;
+                let row = self.pushed(state, key, sender, (is_new, bytes))?;
+                changes.extend(row.map(|row| Change::Probation(key, Some(row))));
+            }
         }
-        Ok(Some((self.submit(state, vec![key], changes), known.is_none())))
+        let mut pending = Vec::new();
+        if let Some(envelope) = written {
+            let stored = known.map_or_else(|| state.position.now(), |(stored, _)| stored);
+            changes.push(Change::Put(key, records::encode_payload(stored, &envelope)));
+            pending.push(key);
+        }
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some((self.submit(state, pending, changes), is_new)))
+    }
+
+    /// Notes a push; makes room for it if need be.
+    fn pushed(
+        &self,
+        state: &mut State,
+        key: PayloadKey,
+        sender: [u8; 32],
+        payload: (bool, u64),
+    ) -> Result<Option<ProbationRow>, StoreError> {
+        let (number, retention) = (state.position.number(), &self.retention);
+        if let Ok(row) = state.probation.pushed(key, sender, payload, number, retention) {
+            return Ok(row);
+        }
+        let due = state.probation.take_due_of(&sender, number, retention.blocks);
+        if !due.is_empty() {
+            tracing::warn!(
+                sender = %EnclaveKey::Nacl(sender), count = due.len(),
+                "a co-member has too much that is not marked: the oldest of it is dropped"
+            );
+            self.drop_payloads(state, due);
+        }
+        let row = state.probation.pushed(key, sender, payload, number, retention);
+        row.map_err(|NoRoom| StoreError::NoRoom)
+    }
+
+    fn drop_payloads(&self, state: &mut State, keys: Vec<PayloadKey>) {
+        let changes =
+            keys.iter().flat_map(|key| [Change::Drop(*key), Change::Probation(*key, None)]);
+        let changes = changes.collect();
+        drop(self.submit(state, keys, changes));
     }
 
     /// Puts a payload on probation, as one that may never be marked.
     pub fn doubt(&self, key: PayloadKey, sender: [u8; 32], bytes: u64) {
         let mut state = self.state.lock();
-        let row = ProbationRow {
-            since: state.position.head().map_or(0, |head| head.number),
-            sender,
-            bytes,
-        };
+        let row = ProbationRow { since: state.position.number(), sender, bytes, co_member: false };
         state.probation.add(key, row);
         drop(self.submit(&mut state, Vec::new(), vec![Change::Probation(key, Some(row))]));
     }
@@ -356,10 +382,7 @@ impl PayloadStore {
         }
         let due = state.probation.take_due(block.number, self.retention.blocks);
         if !due.is_empty() {
-            let changes =
-                due.iter().flat_map(|key| [Change::Drop(*key), Change::Probation(*key, None)]);
-            let changes = changes.collect();
-            drop(self.submit(state, due, changes));
+            self.drop_payloads(state, due);
         }
         if state.position.unsaved_blocks() > UNSAVED_BLOCKS_MAX {
             drop(self.submit(state, Vec::new(), Vec::new()));
@@ -527,14 +550,22 @@ impl PayloadStore {
     /// Sets whose payloads are kept although their markers were not seen.
     pub fn set_co_members(&self, keys: HashSet<[u8; 32]>) {
         let mut state = self.state.lock();
-        let kept = state.probation.set_co_members(keys);
-        if !kept.is_empty() {
-            let changes = kept.into_iter().map(|key| Change::Probation(key, None)).collect();
+        let moved = state.probation.set_co_members(keys);
+        if !moved.is_empty() {
+            let changes =
+                moved.into_iter().map(|(key, row)| Change::Probation(key, Some(row))).collect();
             drop(self.submit(&mut state, Vec::new(), changes));
         }
     }
 
-    /// Whether payloads of this sender are kept without probation.
+    /// Whether a payload is stored.
+    pub fn contains(&self, key: PayloadKey) -> Result<bool, StoreError> {
+        let table =
+            self.database.begin_read().map_err(database)?.open_table(PAYLOADS).map_err(database)?;
+        Ok(table.get(&key.0.0).map_err(database)?.is_some())
+    }
+
+    /// Whether this sender shares a group with us.
     pub fn is_co_member(&self, sender: &[u8; 32]) -> bool {
         self.state.lock().probation.is_co_member(sender)
     }
@@ -591,13 +622,6 @@ impl PayloadStore {
 }
 
 impl State {
-    fn keeps(&self, keep: Keep) -> bool {
-        match keep {
-            Keep::Forever => true,
-            Keep::AsSender(sender) => self.probation.is_co_member(&sender),
-        }
-    }
-
     const fn check_running(&self) -> Result<(), StoreError> {
         if self.stopped { Err(StoreError::Stopped) } else { Ok(()) }
     }

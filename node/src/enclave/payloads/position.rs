@@ -80,6 +80,11 @@ impl Position {
         self.head
     }
 
+    /// The number of the last decided block; 0 before the first.
+    pub(super) fn number(&self) -> u64 {
+        self.head.map_or(0, |head| head.number)
+    }
+
     /// What to note for a payload that is stored now.
     pub(super) const fn now(&self) -> StoredAt {
         StoredAt { block: self.head, reorgs: self.reorgs.len() as u64 }

@@ -130,29 +130,38 @@ pub(super) fn decode_reorg(bytes: &[u8]) -> Result<Reorg, Damaged> {
     Ok(Reorg { common, orphaned })
 }
 
-/// A payload that is dropped unless its marker is seen in time.
+/// A payload whose marker was not seen yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ProbationRow {
-    /// The number of the last decided block when it arrived.
+    /// The number of the last decided block when it was pushed last.
     pub(super) since: u64,
     /// Its sender key.
     pub(super) sender: [u8; 32],
     /// Its size.
     pub(super) bytes: u64,
+    /// Whether the sender shared a group with us: then it is not dropped for its age alone.
+    pub(super) co_member: bool,
 }
 
 pub(super) fn encode_probation(row: &ProbationRow) -> Vec<u8> {
     let mut out = row.since.to_be_bytes().to_vec();
     out.extend_from_slice(&row.sender);
     out.extend_from_slice(&row.bytes.to_be_bytes());
+    if row.co_member {
+        out.push(1);
+    }
     out
 }
 
 pub(super) fn decode_probation(bytes: &[u8]) -> Result<ProbationRow, Damaged> {
     let mut row = Row("probation", bytes);
-    let decoded = ProbationRow { since: row.u64()?, sender: row.array()?, bytes: row.u64()? };
-    row.finish()?;
-    Ok(decoded)
+    let (since, sender, bytes) = (row.u64()?, row.array()?, row.u64()?);
+    let co_member = match row.1 {
+        [] => false,
+        [1] => true,
+        _ => return Err(Damaged("probation")),
+    };
+    Ok(ProbationRow { since, sender, bytes, co_member })
 }
 
 pub(super) fn encode_history(history: &AcceptedHistory) -> Vec<u8> {
@@ -318,8 +327,10 @@ mod tests {
             prop_assert_eq!(decode_head(&encode_head(block)), Ok(block));
             let reorg = Reorg { common: block, orphaned };
             prop_assert_eq!(decode_reorg(&encode_reorg(&reorg)), Ok(reorg));
-            let probation = ProbationRow { since: reorgs, sender, bytes: 7 };
-            prop_assert_eq!(decode_probation(&encode_probation(&probation)), Ok(probation));
+            for co_member in [false, true] {
+                let probation = ProbationRow { since: reorgs, sender, bytes: 7, co_member };
+                prop_assert_eq!(decode_probation(&encode_probation(&probation)), Ok(probation));
+            }
             let history = AcceptedHistory {
                 group: GroupId(B256::new(sender)),
                 until: BlockRef { number: reorgs, hash: B256::new(sender) },

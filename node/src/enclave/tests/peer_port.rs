@@ -8,9 +8,13 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
-use coterie_core::{EnclaveKey, definition::Rules};
+use coterie_core::{EnclaveKey, GroupId, PayloadKey, definition::Rules};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
-use super::{acquainted, distribution, key_of, options, start, until};
+use super::{GROUP, acquainted, block, distribution, key_of, options, start, until};
 use crate::enclave::{
     DistributeError, EmbeddedEnclave, Enclave as _, EnclaveTimeouts,
     client::{Answer, PeerClient},
@@ -19,6 +23,7 @@ use crate::enclave::{
     keys::KeyPair,
     messages::seal_request,
     open::open_envelope,
+    peers::Kind,
 };
 
 fn url(enclave: &EmbeddedEnclave) -> String {
@@ -40,6 +45,12 @@ async fn get_text(enclave: &EmbeddedEnclave, path: &str) -> String {
     let client = PeerClient::new(&EnclaveTimeouts::default()).unwrap();
     let answer = client.fetch(&url(enclave), path, 1 << 20).await.unwrap();
     String::from_utf8(answer.body.to_vec()).unwrap()
+}
+
+/// Where `enclave` believes `key` to be.
+fn holder(enclave: &EmbeddedEnclave, key: &EnclaveKey) -> Option<String> {
+    let directory = &enclave.network().unwrap().directory;
+    directory.holder(key.as_nacl().unwrap()).map(|holder| holder.url)
 }
 
 async fn serve(router: Router) -> SocketAddr {
@@ -92,13 +103,8 @@ async fn garbage_is_refused_without_harm() {
         ("/resend", b"{}".to_vec(), 400),
         (
             "/resend",
-            format!(r#"{{"type":"ALL","publicKey":"{}"}}"#, stranger.enclave_key()).into_bytes(),
-            404,
-        ),
-        (
-            "/resend",
             format!(r#"{{"type":"INDIVIDUAL","publicKey":"{from}","key":"AA=="}}"#).into_bytes(),
-            404,
+            400,
         ),
         ("/nothing", Vec::new(), 404),
     ] {
@@ -146,6 +152,40 @@ async fn a_key_that_a_peer_does_not_hold_is_not_believed() {
         200
     );
     assert_eq!(a.known_keys(), [own]);
+}
+
+#[tokio::test]
+async fn an_announcement_is_taken_whatever_peers_told_before() {
+    let (a, b) = (start(&[]).await, start(&[]).await);
+    let directory = &a.network().unwrap().directory;
+    for id in 0..1100_u64 {
+        let url = format!("http://127.0.0.1:1/{id}/{}", "a".repeat(200));
+        directory.learn(&url);
+        for key in 0..4 {
+            let key = [id.to_be_bytes(), [key; 8], [0; 8], [0; 8]].concat().try_into().unwrap();
+            assert!(directory.believe(key, &url, Kind::Tessera));
+        }
+    }
+    let announced = a.network().unwrap().party_info();
+    assert_eq!(announced.recipients, [(*key_of(&a).as_nacl().unwrap(), url(&a))]);
+    assert!(announced.parties.len() > 100);
+    assert_eq!(post_to(&b, "/partyinfo", announced.encode()).await.status, StatusCode::OK);
+    assert_eq!(b.known_keys(), [key_of(&a)]);
+}
+
+#[tokio::test]
+async fn a_peer_with_a_long_address_is_refused() {
+    let a = start(&[]).await;
+    let pair = KeyPair::generate().unwrap();
+    let key = pair.enclave_key();
+    let address = tessera(pair).await;
+    for (path, status) in [("", 200), ("a".repeat(2000).as_str(), 500)] {
+        let url = format!("http://{address}/{path}");
+        let recipients = vec![(*key.as_nacl().unwrap(), url.clone())];
+        let claim = PartyInfo { url: url.clone(), recipients, parties: vec![url] };
+        assert_eq!(post_to(&a, "/partyinfo", claim.encode()).await.status.as_u16(), status);
+    }
+    assert_eq!(holder(&a, &key), Some(format!("http://{address}/")));
 }
 
 /// Passes on what our own messages and Tessera's validation ask to the node at `State`.
@@ -211,7 +251,8 @@ async fn tessera(pair: KeyPair) -> SocketAddr {
             }),
         )
         .with_state(ring);
-    serve(router).await
+    // Its address may have any path in front.
+    serve(Router::new().merge(router.clone()).nest("/{any}", router)).await
 }
 
 #[tokio::test]
@@ -271,6 +312,23 @@ async fn validation_decrypts_nothing_but_a_uuid() {
     }
 }
 
+/// Asks for one payload, or for all, again; the whole answer.
+async fn ask_resend(
+    enclave: &EmbeddedEnclave,
+    asker: &EnclaveKey,
+    key: Option<PayloadKey>,
+) -> (StatusCode, String) {
+    let request = match key {
+        Some(key) => {
+            let key = GroupId(key.0);
+            format!(r#"{{"type":"INDIVIDUAL","publicKey":"{asker}","key":"{key}"}}"#)
+        }
+        None => format!(r#"{{"type":"ALL","publicKey":"{asker}"}}"#),
+    };
+    let answer = post_to(enclave, "/resend", request.into_bytes()).await;
+    (answer.status, String::from_utf8(answer.body.to_vec()).unwrap())
+}
+
 #[tokio::test]
 async fn payloads_are_sent_again_only_to_who_proved_the_key() {
     let a = start(&[]).await;
@@ -291,31 +349,24 @@ async fn payloads_are_sent_again_only_to_who_proved_the_key() {
     let b = Arc::new(
         EmbeddedEnclave::start(options(vec![pair], &[a.local_addr().unwrap()])).await.unwrap(),
     );
-    let new_url = url(&b);
-    let moved =
-        async || get_text(&a, "/partyinfo").await.contains(&format!(r#""url":"{new_url}"}}],"#));
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
-    while !get_text(&a, "/partyinfo")
-        .await
-        .contains(&format!(r#"{}","url":"{new_url}""#, key_b.to_base64()))
-        && !moved().await
-    {
-        assert!(tokio::time::Instant::now() < deadline);
+    until("its key has moved", || holder(&a, &key_b).is_some_and(|at| at == url(&b))).await;
+    // Whoever asks learns nothing of who the parties are.
+    let stranger = KeyPair::generate().unwrap().enclave_key();
+    for (asker, key) in [
+        (&key_b, Some(sent)),
+        (&key_b, Some(private)),
+        (&key_b, Some(PayloadKey(GROUP.0))),
+        (&key_a, Some(sent)),
+        (&stranger, Some(sent)),
+        (&stranger, None),
+    ] {
+        assert_eq!(ask_resend(&a, asker, key).await, (StatusCode::OK, String::new()));
     }
-    let request = format!(
-        r#"{{"type":"INDIVIDUAL","publicKey":"{key_b}","key":"{}"}}"#,
-        coterie_core::GroupId(sent.0)
-    );
-    let answer = post_to(&a, "/resend", request.into_bytes()).await;
-    assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 0));
+    until("it came again", || b.holds_payload(sent)).await;
     assert_eq!(b.receive(sent).await.unwrap().unwrap().text.as_ref(), b"from a");
-    let request = format!(
-        r#"{{"type":"INDIVIDUAL","publicKey":"{key_b}","key":"{}"}}"#,
-        coterie_core::GroupId(private.0)
-    );
-    assert_eq!(post_to(&a, "/resend", request.into_bytes()).await.status.as_u16(), 404);
-    let request = format!(r#"{{"type":"ALL","publicKey":"{key_b}"}}"#);
-    assert_eq!(post_to(&a, "/resend", request.into_bytes()).await.status.as_u16(), 200);
+    for _ in 0..3 {
+        assert_eq!(ask_resend(&a, &key_b, None).await, (StatusCode::OK, String::new()));
+    }
     until("its own payload came back", || b.holds_payload(own)).await;
     assert_eq!(b.receive(own).await.unwrap().unwrap().text.as_ref(), b"from b");
     assert_eq!(b.recipients(own).await.unwrap(), [key_b]);
@@ -323,11 +374,12 @@ async fn payloads_are_sent_again_only_to_who_proved_the_key() {
 }
 
 #[tokio::test]
-async fn strangers_are_limited_and_co_members_are_not() {
+async fn strangers_are_limited_and_co_members_much_later() {
     let pair = KeyPair::generate().unwrap();
     let sender = pair.enclave_key();
     let mut limited = options(vec![KeyPair::generate().unwrap()], &[]);
     limited.limits.stranger_rate_per_s = 1;
+    limited.limits.co_member_payloads_max = 15;
     let a = Arc::new(EmbeddedEnclave::start(limited).await.unwrap());
     let b = Arc::new(
         EmbeddedEnclave::start(options(vec![pair], &[a.local_addr().unwrap()])).await.unwrap(),
@@ -340,7 +392,67 @@ async fn strangers_are_limited_and_co_members_are_not() {
     }
     assert!(refused >= 5, "{refused}");
     a.set_co_members(vec![sender.clone()]);
+    let mut sent = Vec::new();
+    for _ in 0..10 {
+        sent.push(b.distribute(distribution(&sender, &[&to], "text")).await.unwrap());
+    }
+    let mut refused = 0;
+    for _ in 0..10 {
+        refused += u32::from(b.distribute(distribution(&sender, &[&to], "text")).await.is_err());
+    }
+    assert!(refused >= 5, "{refused}");
+    // What is known costs nothing, and what is marked does not count.
+    for key in &sent {
+        b.push_again(*key, std::slice::from_ref(&to)).await.unwrap();
+    }
+    a.decide(block(1, 0), &sent).await.unwrap();
     for _ in 0..10 {
         b.distribute(distribution(&sender, &[&to], "text")).await.unwrap();
+    }
+}
+
+/// A push whose body does not come, at the moment when the node waits for it.
+async fn slow_push(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head =
+        "POST /push HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\nexpect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 25];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(str::from_utf8(&answer), Ok("HTTP/1.1 100 Continue\r\n\r\n"));
+    stream
+}
+
+#[tokio::test]
+async fn who_sends_slowly_keeps_nobody_out() {
+    let mut options = options(vec![KeyPair::generate().unwrap()], &[]);
+    options.limits.requests_max = 2;
+    let a = EmbeddedEnclave::start(options).await.unwrap();
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        slow.push(slow_push(a.local_addr().unwrap()).await);
+    }
+    assert_eq!(get_text(&a, "/upcheck").await, "I'm up!");
+    slow[0].write_all(&[0; 100]).await.unwrap();
+    let mut answer = [0; 12];
+    slow[0].read_exact(&mut answer).await.unwrap();
+    assert_eq!(str::from_utf8(&answer), Ok("HTTP/1.1 400"));
+}
+
+#[tokio::test]
+async fn one_address_has_a_quarter_of_the_connections() {
+    let mut options = options(vec![KeyPair::generate().unwrap()], &[]);
+    options.limits.connections_max = 8;
+    let a = EmbeddedEnclave::start(options).await.unwrap();
+    let address = a.local_addr().unwrap();
+    let first = TcpStream::connect(address).await.unwrap();
+    let _second = TcpStream::connect(address).await.unwrap();
+    let mut third = TcpStream::connect(address).await.unwrap();
+    assert_eq!(third.read(&mut [0]).await.unwrap(), 0);
+    drop(first);
+    let client = PeerClient::new(&EnclaveTimeouts::default()).unwrap();
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    while client.fetch(&url(&a), "/upcheck", 1000).await.is_err() {
+        assert!(tokio::time::Instant::now() < deadline, "there is no room again");
     }
 }

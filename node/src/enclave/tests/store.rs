@@ -14,7 +14,13 @@ use crate::{
     },
 };
 
-const RETENTION: Retention = Retention { payloads_max: 100, bytes_max: 1 << 20, blocks: 10 };
+const RETENTION: Retention = Retention {
+    payloads_max: 100,
+    bytes_max: 1 << 20,
+    blocks: 10,
+    co_member_payloads_max: 100,
+    co_member_bytes_max: 1 << 20,
+};
 
 fn key(id: u8) -> PayloadKey {
     PayloadKey(B256::repeat_byte(id))
@@ -168,6 +174,29 @@ async fn strangers_payloads_are_dropped_unless_their_marker_is_seen() {
 }
 
 #[tokio::test]
+async fn a_strangers_payload_that_is_pushed_again_is_kept_for_longer() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("payloads.redb");
+    let store = open(&path);
+    let stranger = Keep::AsSender([1; 32]);
+    for id in 1..=2 {
+        store.insert(key(id), stranger, write).await.unwrap();
+    }
+    decide(&store, block(6, 0), &[]).await;
+    assert!(!store.insert(key(1), stranger, write).await.unwrap());
+    let after = crashed(&path, "crash");
+    for store in [store, after] {
+        decide(&store, block(16, 0), &[]).await;
+        store.flush().await.unwrap();
+        assert!(store.envelope(key(1)).unwrap().is_some());
+        assert!(store.envelope(key(2)).unwrap().is_none());
+        decide(&store, block(17, 0), &[]).await;
+        store.flush().await.unwrap();
+        assert!(store.envelope(key(1)).unwrap().is_none());
+    }
+}
+
+#[tokio::test]
 async fn strangers_cannot_fill_the_store() {
     let store = PayloadStore::in_memory(Retention { payloads_max: 8, ..RETENTION }).unwrap();
     let stranger = Keep::AsSender([1; 32]);
@@ -176,6 +205,42 @@ async fn strangers_cannot_fill_the_store() {
     }
     assert!(matches!(store.insert(key(3), stranger, write).await, Err(StoreError::NoRoom)));
     store.insert(key(3), Keep::AsSender([2; 32]), write).await.unwrap();
+}
+
+#[tokio::test]
+async fn co_members_cannot_fill_the_store_and_what_is_marked_does_not_count() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("payloads.redb");
+    let retention = Retention { co_member_payloads_max: 3, ..RETENTION };
+    let open = |path: &Path| {
+        let store = PayloadStore::open(path, retention).unwrap();
+        store.set_co_members([[1; 32], [2; 32]].into());
+        store
+    };
+    let (sender, other) = (Keep::AsSender([1; 32]), Keep::AsSender([2; 32]));
+    let store = open(&path);
+    for id in 1..=3 {
+        store.insert(key(id), sender, write).await.unwrap();
+    }
+    assert!(matches!(store.insert(key(4), sender, write).await, Err(StoreError::NoRoom)));
+    store.insert(key(5), other, write).await.unwrap();
+    assert!(store.decide(block(1, 0), &[key(1)]).await.unwrap().must_flush);
+    store.insert(key(4), sender, write).await.unwrap();
+    // Counted on after a restart, also while it is not known yet who is a co-member.
+    drop(store);
+    let store = PayloadStore::open(&path, retention).unwrap();
+    decide(&store, block(11, 0), &[]).await;
+    store.flush().await.unwrap();
+    assert!((1..=5).all(|id| store.contains(key(id)).unwrap()));
+    drop(store);
+    let store = open(&path);
+    store.insert(key(3), sender, write).await.unwrap();
+    // Only what is old makes room: 2 is, 3 was pushed again, 4 was pushed after block 1.
+    store.insert(key(6), sender, write).await.unwrap();
+    assert!(matches!(store.insert(key(7), sender, write).await, Err(StoreError::NoRoom)));
+    store.flush().await.unwrap();
+    let there: Vec<_> = (1..=7).filter(|id| store.contains(key(*id)).unwrap()).collect();
+    assert_eq!(there, [1, 3, 4, 5, 6]);
 }
 
 #[tokio::test]
