@@ -96,9 +96,8 @@ pub(super) fn router(network: Arc<Network>) -> Router {
     let push_bytes_max = port.network.vault.envelope_bytes_max();
     let message_bytes_max = message_bytes_max(limits.message_bytes_max);
     let bounded = from_fn_with_state(Arc::clone(&port), bounded);
-    let push = post(push).layer(bounded.clone()).layer(DefaultBodyLimit::max(push_bytes_max));
-    let message =
-        post(message).layer(bounded.clone()).layer(DefaultBodyLimit::max(message_bytes_max));
+    let push = post(push).layer((DefaultBodyLimit::max(push_bytes_max), bounded.clone()));
+    let message = post(message).layer((DefaultBodyLimit::max(message_bytes_max), bounded.clone()));
     Router::new()
         .route(CHALLENGE_PATH, get(challenge))
         .route("/upcheck", get(async || "I'm up!"))

@@ -30,7 +30,12 @@ mod probation;
 mod records;
 mod writer;
 
-use std::{collections::BTreeMap, collections::HashSet, path::Path, sync::Arc, thread::JoinHandle};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::Path,
+    sync::Arc,
+    thread::JoinHandle,
+};
 
 use alloy_primitives::{B256, Bytes};
 use coterie_core::{EnclaveKey, GroupId, PayloadKey};
@@ -515,8 +520,11 @@ impl PayloadStore {
             Some(unsaved) => unsaved.as_ref().clone(),
             None => self.saved_reads(id)?,
         };
+        let mut places: HashMap<PublicRead, usize> =
+            all.iter().enumerate().map(|(at, (read, _))| (*read, at)).collect();
         for (read, value) in reads {
-            match all.iter_mut().find(|(known, _)| known == read) {
+            let next = all.len();
+            match all.get_mut(*places.entry(*read).or_insert(next)) {
                 Some((_, known)) => known.clone_from(value),
                 None => all.push((*read, value.clone())),
             }
