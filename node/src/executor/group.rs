@@ -67,15 +67,17 @@ pub struct Execution {
 }
 
 impl Execution {
-    fn without_effect(reason: Reason, contract: Option<Address>, facts: &Arc<GroupFacts>) -> Self {
+    /// The same without effect, for this reason.
+    #[must_use]
+    pub fn without_effect(self, reason: Reason) -> Self {
         Self {
             reason,
             output: Bytes::new(),
             revert: None,
             logs: Vec::new(),
-            contract,
-            before: Arc::clone(facts),
-            after: Arc::clone(facts),
+            contract: self.contract,
+            after: Arc::clone(&self.before),
+            before: self.before,
         }
     }
 }
@@ -109,8 +111,21 @@ impl GroupExecution {
     ) -> Result<Execution, Fault> {
         let judged = self.judge(reads)?;
         let facts = Arc::clone(&judged.facts);
-        let contract = self.created(prepared);
-        let without_effect = |reason| Execution::without_effect(reason, contract, &facts);
+        let (nonce, to) =
+            (prepared.transaction.transaction.nonce, prepared.transaction.transaction.to);
+        let contract = match (to, prepared.sender) {
+            (TxKind::Create, Some(sender)) => Some(contract_address(sender, nonce, self.group)),
+            (TxKind::Create, None) | (TxKind::Call(_), _) => None,
+        };
+        let without_effect = |reason| Execution {
+            reason,
+            output: Bytes::new(),
+            revert: None,
+            logs: Vec::new(),
+            contract,
+            before: Arc::clone(&facts),
+            after: Arc::clone(&facts),
+        };
         if let Some(reason) = self.denied(prepared, &judged) {
             return Ok(without_effect(reason));
         }
@@ -134,31 +149,6 @@ impl GroupExecution {
         Ok(Execution { reason, output, revert, logs, contract, before: facts, after })
     }
 
-    /// The outcome of a transaction that is not executed because this node is no member.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::execute`].
-    pub fn passed_over(
-        &mut self,
-        prepared: &Prepared,
-        reads: &PublicReads,
-    ) -> Result<Execution, Fault> {
-        let facts = self.facts(reads)?;
-        Ok(Execution::without_effect(Reason::NotAMember, self.created(prepared), &facts))
-    }
-
-    /// The address of the contract that a transaction creates.
-    fn created(&self, prepared: &Prepared) -> Option<Address> {
-        let transaction = &prepared.transaction.transaction;
-        match (transaction.to, prepared.sender) {
-            (TxKind::Create, Some(sender)) => {
-                Some(contract_address(sender, transaction.nonce, self.group))
-            }
-            (TxKind::Create, None) | (TxKind::Call(_), _) => None,
-        }
-    }
-
     /// The facts now, after the transactions so far.
     ///
     /// # Errors
@@ -166,6 +156,24 @@ impl GroupExecution {
     /// As for [`Self::execute`].
     pub fn facts(&mut self, reads: &PublicReads) -> Result<Arc<GroupFacts>, Fault> {
         Ok(Arc::clone(&self.judge(reads)?.facts))
+    }
+
+    /// What executing a transaction would come to. Nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::execute`].
+    pub fn attempt(
+        &mut self,
+        prepared: &Prepared,
+        reads: &PublicReads,
+    ) -> Result<Execution, Fault> {
+        let (overlay, judged) = (self.overlay.clone(), self.judged.clone());
+        let (exists, changed) = (self.exists, self.changed);
+        let outcome = self.execute(prepared, reads);
+        (self.overlay, self.judged) = (overlay, judged);
+        (self.exists, self.changed) = (exists, changed);
+        outcome
     }
 
     /// The nonce that the next transaction of `sender` must have.

@@ -100,18 +100,27 @@ impl Follower {
     }
 
     pub(super) fn on_request(&mut self, request: TakeOver) -> Result<(), FollowError> {
-        let TakeOver { group, giver, since, heal } = request;
+        let TakeOver { group, giver, added } = request;
         if let Some(task) = self.tasks.get(&group) {
             giver.into_iter().for_each(|giver| task.add(giver));
             return Ok(());
         }
-        let wanted = if heal { Wanted::Healing } else { Wanted::Offered };
-        let offered = |task: &&Task| task.order.wanted == Wanted::Offered;
-        let full = self.tasks.values().filter(offered).count() >= OFFERED_MAX;
-        if wanted == Wanted::Offered && full {
-            tracing::debug!(%group, "an offered history is not taken over: there are too many");
+        if self.state.followed()?.is_none() {
             return Ok(());
         }
+        let offered = |task: &&Task| task.order.wanted == Wanted::Offered;
+        let (wanted, since) = match added {
+            Some(added) if self.tasks.values().filter(offered).count() < OFFERED_MAX => {
+                (Wanted::Offered, added.number)
+            }
+            Some(_) => {
+                tracing::debug!(%group, "an offered history is not taken over: there are too many");
+                return Ok(());
+            }
+            // A history ends where the giver's confirmations begin, before the block that we
+            // followed last. One that heals may not end before the one that it replaces.
+            None => (Wanted::Healing, self.histories.until(group).map_or(0, |until| until.number)),
+        };
         self.spawn(group, since, giver.into_iter().collect(), wanted);
         Ok(())
     }
@@ -203,6 +212,7 @@ impl Follower {
         self.forget_ahead().await;
         self.enclave.accept_history(history.clone(), payloads.clone(), reads.clone()).await?;
         self.histories.insert(history);
+        self.publish_covered();
         self.replace(taken).await
     }
 

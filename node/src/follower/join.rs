@@ -232,7 +232,7 @@ async fn attempts(context: &JoinContext, order: &Order) -> Result<TakenOver, Joi
         let mut last = JoinError::NobodyToAsk;
         let asked = order.givers.lock().clone();
         for giver in givers(context, group, asked)? {
-            for me in context.enclave.keys() {
+            for me in askers(context, group) {
                 match take_over(context, order, &giver, &me).await {
                     Ok(taken) => return Ok(taken),
                     Err(error) => {
@@ -270,6 +270,16 @@ fn is_enough(context: &JoinContext, order: &Order, attempts: u32) -> bool {
         }
         Wanted::Offered | Wanted::Healing => attempts >= ATTEMPTS_MAX,
     }
+}
+
+/// Our keys, first those that are members in our own state: to another one the history is given
+/// up to its removal.
+fn askers(context: &JoinContext, group: GroupId) -> Vec<EnclaveKey> {
+    let mut keys = context.enclave.keys();
+    if let Ok(Some(facts)) = facts_at_head(&context.state, &context.executor, group) {
+        keys.sort_by_key(|key| !facts.members.contains(key));
+    }
+    keys
 }
 
 /// Those who were named, then the members that our own (older) state lists.

@@ -10,7 +10,7 @@ use super::sort::Item;
 use crate::{
     chain::{BlockRef, PublicRead, PublicValue},
     executor::{Execution, Fault, GroupExecution, GroupFacts, Prepared, PublicReads, Source},
-    state::{EMPTY_ROOT, GroupBlock, GroupMarker, Reason, Receipt, Snapshot, StateError},
+    state::{GroupBlock, GroupMarker, Reason, Receipt, Snapshot, StateError},
 };
 
 /// What execution of a group begins with.
@@ -39,8 +39,6 @@ pub(super) struct GroupRun {
     outcomes: Vec<Execution>,
     /// Where a transaction adds us to a group whose history we lack.
     joins: Option<Joins>,
-    /// Whether a local key was a member before the block; asked when it matters first.
-    member: Option<bool>,
 }
 
 /// The transaction that adds a local key to a group whose history this node lacks.
@@ -90,7 +88,6 @@ impl GroupRun {
             read_log: Vec::new(),
             outcomes: Vec::new(),
             joins: None,
-            member: None,
         }
     }
 
@@ -118,16 +115,15 @@ impl GroupRun {
         while self.joins.is_none() {
             let Some(item) = self.items.get(self.done).cloned() else { return Ok(()) };
             if let Some(prepared) = item.transaction() {
-                let outsider = !item.from_history && self.is_outsider(local)?;
-                if !item.from_history && self.would_join(definition, prepared, local)? {
+                let outcome = if item.from_history {
+                    Some(self.execution.execute(prepared, &self.reads)?)
+                } else {
+                    self.execute(definition, prepared, local)?
+                };
+                let Some(outcome) = outcome else {
                     let giver = prepared.transaction.transaction.private_from.clone();
                     self.joins = Some(Joins { giver });
                     return Ok(());
-                }
-                let outcome = if outsider {
-                    self.execution.passed_over(prepared, &self.reads)?
-                } else {
-                    self.execution.execute(prepared, &self.reads)?
                 };
                 self.outcomes.push(outcome);
             }
@@ -136,46 +132,41 @@ impl GroupRun {
         Ok(())
     }
 
-    /// Whether the group is held from an earlier membership: no local key was a member before the
-    /// block. What happened since is not known here, so nothing may be executed on that state; a
-    /// member that is added again takes the history over.
-    fn is_outsider(&mut self, local: &[EnclaveKey]) -> Result<bool, Fault> {
-        if self.start.record.is_none() || self.start.snapshot.root() == EMPTY_ROOT {
-            return Ok(false);
-        }
-        let member = match self.member {
-            Some(member) => member,
-            // Nothing of this block was executed yet.
-            None => {
-                let facts = self.execution.facts(&self.reads)?;
-                facts.members.iter().any(|member| local.contains(member))
-            }
-        };
-        self.member = Some(member);
-        Ok(!member)
-    }
-
-    /// Whether this transaction adds a local key while none is a member, and is not the group's
-    /// creation: then this node lacks the history that it must be executed on.
-    fn would_join(
+    /// Executes a transaction. `None` when it adds a local key while none is a member, and is not
+    /// the group's creation: then this node lacks the history that it must be executed on.
+    fn execute(
         &mut self,
         definition: &NetworkDefinition,
         prepared: &Prepared,
         local: &[EnclaveKey],
-    ) -> Result<bool, Fault> {
+    ) -> Result<Option<Execution>, Fault> {
         let transaction = &prepared.transaction.transaction;
-        let adds_us =
-            access::added_keys(definition.rules, transaction).iter().any(|key| local.contains(key));
-        if !adds_us {
-            return Ok(false);
-        }
+        let is_ours = |members: &[EnclaveKey]| members.iter().any(|key| local.contains(key));
+        let adds_us = is_ours(&access::added_keys(definition.rules, transaction));
         let known = self.start.record.is_some()
             || self.outcomes.iter().any(|it| it.reason == Reason::Executed);
         if !known {
-            return Ok(prepared.version != B256::ZERO);
+            // What we sent ourselves, on a branch where we knew the group, nobody can explain to us.
+            let ours = local.contains(&transaction.private_from);
+            if adds_us && !ours && prepared.version != B256::ZERO {
+                return Ok(None);
+            }
+            return self.execution.execute(prepared, &self.reads).map(Some);
         }
-        let facts = self.execution.facts(&self.reads)?;
-        Ok(!facts.members.iter().any(|member| local.contains(member)))
+        if is_ours(&self.execution.facts(&self.reads)?.members) {
+            return self.execution.execute(prepared, &self.reads).map(Some);
+        }
+        if adds_us {
+            return Ok(None);
+        }
+        // Our state is that of our removal. The members' is another by now, so nothing counts here,
+        // and an addition by the contract that owns the group must be executed on theirs.
+        let outcome = self.execution.attempt(prepared, &self.reads)?;
+        if is_ours(&outcome.after.members) {
+            return Ok(None);
+        }
+        let counts = outcome.reason == Reason::Executed;
+        Ok(Some(if counts { outcome.without_effect(Reason::NotAMember) } else { outcome }))
     }
 
     /// The result, once `advance` has returned without an error.

@@ -17,6 +17,7 @@ use quick_cache::{Weighter, sync::Cache};
 
 use super::{
     ReadError,
+    confirmations::Confirmations,
     following::TakeOver,
     limiter::Limiter,
     membership::Memberships,
@@ -28,7 +29,7 @@ use super::{
     view::{GroupView, View},
 };
 use crate::{
-    chain::{BlockId, BlockRef, PublicRead, PublicValue},
+    chain::{BlockRef, PublicRead, PublicValue},
     enclave::{EnclaveUnavailable, HistoryEntry, MemberHandler},
     state::{GroupBlock, Reason, StateError},
 };
@@ -46,21 +47,6 @@ const ASKED_SPAN: Duration = Duration::from_secs(60);
 const OFFERS_MAX: usize = 4_096;
 const OFFER_SPAN: Duration = Duration::from_secs(30);
 
-/// When a block is old enough for its history to be given (design, 2.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confirmations {
-    /// When so many blocks have followed it.
-    Blocks(u64),
-    /// When the chain calls it finalized.
-    Finalized,
-}
-
-impl From<u64> for Confirmations {
-    fn from(blocks: u64) -> Self {
-        Self::Blocks(blocks)
-    }
-}
-
 /// Answers other members.
 pub struct Members {
     view: View,
@@ -68,7 +54,8 @@ pub struct Members {
     lists: Cache<ListKey, Arc<Vec<HistoryEntry>>, Entries>,
     memberships: Memberships,
     asked: Limiter,
-    offers: Cache<(GroupId, EnclaveKey), Instant>,
+    /// When taking over what was offered was started, and what was followed then.
+    offers: Cache<(GroupId, EnclaveKey), (Instant, BlockRef)>,
 }
 
 /// Which list: the records up to a block may be replaced, so their outcome belongs to it.
@@ -181,20 +168,25 @@ impl Members {
             return Ok(Bytes::new());
         }
         // A follower that has not begun would forget it.
-        if self.view.followed().is_none() {
-            return Err(Refusal::Later);
-        }
+        let followed = self.view.followed().ok_or(Refusal::Later)?;
         let at = (group, giver.clone());
-        let begun = self.offers.get(&at).is_some_and(|since| since.elapsed() < OFFER_SPAN);
-        if !begun {
-            let (giver, since) = (Some(giver.clone()), offer.added.number);
-            let take_over = TakeOver { group, giver, since, heal: false };
+        if !self.is_begun(&at)? {
+            let (giver, added) = (Some(giver.clone()), Some(offer.added.into()));
+            let take_over = TakeOver { group, giver, added };
             // A full queue means that many offers wait: this one comes again.
             if self.view.following.requests.try_send(take_over).is_ok() {
-                self.offers.insert(at, Instant::now());
+                self.offers.insert(at, (Instant::now(), followed));
             }
         }
         Err(Refusal::Later)
+    }
+
+    /// Whether taking over what was offered was started lately, and on the branch that we follow:
+    /// what came of it on another one was left with it.
+    fn is_begun(&self, offer: &(GroupId, EnclaveKey)) -> Result<bool, StateError> {
+        let Some((since, followed)) = self.offers.get(offer) else { return Ok(false) };
+        let canonical = self.view.state.canonical(followed.number)?;
+        Ok(since.elapsed() < OFFER_SPAN && canonical.is_none_or(|hash| hash == followed.hash))
     }
 
     /// Whether we have the group's history, and one of our keys is a member of it with the giver.
@@ -336,15 +328,7 @@ impl Members {
 
     /// The newest block whose history may be given.
     async fn confirmed(&self) -> Result<u64, Refusal> {
-        let followed = self.view.followed().ok_or(Refusal::Later)?.number;
-        match self.confirmations {
-            Confirmations::Blocks(blocks) => followed.checked_sub(blocks).ok_or(Refusal::Later),
-            Confirmations::Finalized => {
-                let finalized = self.view.chain.block_ref(BlockId::Finalized).await;
-                let finalized = finalized.map_err(ReadError::from)?.ok_or(Refusal::Later)?;
-                Ok(finalized.number.min(followed))
-            }
-        }
+        self.confirmations.newest(&self.view).await?.ok_or(Refusal::Later)
     }
 
     /// Up to where `asker` may have the history now.

@@ -5,6 +5,7 @@
 //! private state (a sent transaction returns through the chain like everyone else's).
 
 mod compare;
+mod confirmations;
 mod error;
 mod following;
 mod late;
@@ -33,10 +34,11 @@ use serde_json::value::RawValue;
 
 pub use self::{
     compare::{Comparison, Divergence},
+    confirmations::Confirmations,
     error::{HealError, MarkerRefused, ReadError, SendError},
     following::{Following, GroupEvent, TakeOver},
     late::LatePayloads,
-    members::{Confirmations, Members},
+    members::Members,
     offers::offer_histories,
     types::{
         CallOutcome, CallRequest, GroupInfo, LogFilter, LogRange, PrivateLog, PrivateReceipt,
@@ -135,7 +137,7 @@ impl Service {
         if !known && giver.is_none() {
             return Err(HealError::GroupUnknown(group));
         }
-        let request = TakeOver { group, giver, since: 0, heal: true };
+        let request = TakeOver { group, giver, added: None };
         self.view.following.requests.send(request).await.map_err(|_| HealError::NotFollowing)
     }
 

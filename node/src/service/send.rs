@@ -26,6 +26,9 @@ use crate::{
 /// Gas of a transaction before its data (yellow paper, G_transaction), and of 32 non-zero bytes
 /// (EIP-2028): what every marker needs at least.
 const MARKER_GAS_MIN: u64 = 21_000 + 32 * 16;
+/// What a marker is given at least: the same, or what EIP-7623 asks for 32 non-zero bytes if that is
+/// more. With less, clients may keep it in their pools for ever, and all later ones of its key.
+const MARKER_GAS: u64 = 21_000 + 32 * 4 * 10;
 
 /// A transaction that may be sent.
 struct Accepted {
@@ -67,6 +70,7 @@ impl Service {
         let ticket = self.markers.ticket(accepted.group);
         let distribution = distribution(&accepted, ticket.signer());
         let payload = self.view.enclave.distribute(distribution).await?;
+        let gas_limit = gas_limit.max(MARKER_GAS);
         let fields = MarkerFields { payload, gas_price, gas_limit };
         let marked = self.markers.submit(ticket, fields).await.map_err(|error| match error {
             ChainError::Refused { code, message, .. } => {
