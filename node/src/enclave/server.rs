@@ -13,7 +13,7 @@ use std::{
 use alloy_primitives::Bytes;
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::{DefaultBodyLimit, FromRequest as _, Request, State},
     http::{StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
@@ -42,6 +42,8 @@ use super::{
 pub(super) const SHORT_BODY_BYTES_MAX: usize = 256 * 1024;
 /// A request that takes longer is given up.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
+/// So is one whose body takes longer to arrive.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// Ids that a resend looks at in one step.
 const RESEND_PAGE: usize = 256;
 /// Resends of single payloads that run at a time.
@@ -93,9 +95,10 @@ pub(super) fn router(network: Arc<Network>) -> Router {
     });
     let push_bytes_max = port.network.vault.envelope_bytes_max();
     let message_bytes_max = message_bytes_max(limits.message_bytes_max);
+    let bounded = from_fn_with_state(Arc::clone(&port), bounded);
+    let push = post(push).layer((DefaultBodyLimit::max(push_bytes_max), bounded.clone()));
+    let message = post(message).layer((DefaultBodyLimit::max(message_bytes_max), bounded.clone()));
     Router::new()
-        .route("/push", post(push).layer(DefaultBodyLimit::max(push_bytes_max)))
-        .route(MESSAGE_PATH, post(message).layer(DefaultBodyLimit::max(message_bytes_max)))
         .route(CHALLENGE_PATH, get(challenge))
         .route("/upcheck", get(async || "I'm up!"))
         .route("/version", get(async || env!("CARGO_PKG_VERSION")))
@@ -105,14 +108,25 @@ pub(super) fn router(network: Arc<Network>) -> Router {
         .route("/partyinfo/validate", post(validate))
         .route("/pushPrivacyGroup", post(push_group))
         .route("/resend", post(resend))
+        .layer(bounded)
         .layer(DefaultBodyLimit::max(SHORT_BODY_BYTES_MAX))
+        .route("/push", push)
+        .route(MESSAGE_PATH, message)
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIME_MAX))
-        .layer(from_fn_with_state(Arc::clone(&port), bounded))
         .with_state(port)
 }
 
-/// Refuses what exceeds the number of requests that are worked on at a time.
+/// Refuses what exceeds the number of requests that are worked on at a time. The body is read
+/// before, so that who sends it slowly keeps nobody out; how many do is bounded by connections.
 async fn bounded(State(port): State<Arc<Port>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let whole = bytes::Bytes::from_request(Request::from_parts(parts.clone(), body), &());
+    let body = match tokio::time::timeout(BODY_TIME_MAX, whole).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(refusal)) => return refusal.into_response(),
+        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
+    let request = Request::from_parts(parts, body.into());
     match port.requests.try_acquire() {
         Ok(_permit) => next.run(request).await,
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time").into_response(),

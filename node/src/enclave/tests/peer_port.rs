@@ -9,6 +9,10 @@ use axum::{
     routing::{get, post},
 };
 use coterie_core::{EnclaveKey, GroupId, PayloadKey, definition::Rules};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use super::{GROUP, acquainted, block, distribution, key_of, options, start, until};
 use crate::enclave::{
@@ -404,5 +408,52 @@ async fn strangers_are_limited_and_co_members_much_later() {
     a.decide(block(1, 0), &sent).await.unwrap();
     for _ in 0..10 {
         b.distribute(distribution(&sender, &[&to], "text")).await.unwrap();
+    }
+}
+
+/// A push whose body does not come, at the moment when the node waits for it.
+async fn slow_push(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head =
+        "POST /push HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\nexpect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 25];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(str::from_utf8(&answer), Ok("HTTP/1.1 100 Continue\r\n\r\n"));
+    stream
+}
+
+#[tokio::test]
+async fn who_sends_slowly_keeps_nobody_out() {
+    let mut options = options(vec![KeyPair::generate().unwrap()], &[]);
+    options.limits.requests_max = 2;
+    let a = EmbeddedEnclave::start(options).await.unwrap();
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        slow.push(slow_push(a.local_addr().unwrap()).await);
+    }
+    assert_eq!(get_text(&a, "/upcheck").await, "I'm up!");
+    slow[0].write_all(&[0; 100]).await.unwrap();
+    let mut answer = [0; 12];
+    slow[0].read_exact(&mut answer).await.unwrap();
+    assert_eq!(str::from_utf8(&answer), Ok("HTTP/1.1 400"));
+}
+
+#[tokio::test]
+async fn one_address_has_a_quarter_of_the_connections() {
+    let mut options = options(vec![KeyPair::generate().unwrap()], &[]);
+    options.limits.connections_max = 8;
+    let a = EmbeddedEnclave::start(options).await.unwrap();
+    let address = a.local_addr().unwrap();
+    let first = TcpStream::connect(address).await.unwrap();
+    let _second = TcpStream::connect(address).await.unwrap();
+    let mut third = TcpStream::connect(address).await.unwrap();
+    let end = tokio::time::timeout(std::time::Duration::from_secs(10), third.read(&mut [0])).await;
+    assert_eq!(end.expect("it is closed at once").unwrap(), 0);
+    drop(first);
+    let client = PeerClient::new(&EnclaveTimeouts::default()).unwrap();
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    while client.fetch(&url(&a), "/upcheck", 1000).await.is_err() {
+        assert!(tokio::time::Instant::now() < deadline, "there is no room again");
     }
 }
