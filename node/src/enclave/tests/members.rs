@@ -283,11 +283,17 @@ impl Carrier for Nowhere {
 }
 
 fn offline() -> EmbeddedEnclave {
-    let keys = vec![KeyPair::generate().unwrap()];
+    offline_with(vec![KeyPair::generate().unwrap()], Rules::Coterie)
+}
+
+/// An enclave without peers.
+pub(super) fn offline_with(keys: Vec<KeyPair>, rules: Rules) -> EmbeddedEnclave {
+    let mut definition = definition();
+    definition.rules = rules;
     EmbeddedEnclave::offline(
         keys,
         &Storage::Memory,
-        definition(),
+        definition,
         &EnclaveLimits::default(),
         Arc::new(Nowhere),
     )
@@ -329,19 +335,7 @@ async fn a_plaintext_without_the_prefix_is_malformed() {
     let (a, b) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let to = b.enclave_key();
     let from = a.enclave_key();
-    let open = |keys, rules| {
-        let mut definition = definition();
-        definition.rules = rules;
-        EmbeddedEnclave::offline(
-            keys,
-            &Storage::Memory,
-            definition,
-            &EnclaveLimits::default(),
-            Arc::new(Nowhere),
-        )
-        .unwrap()
-    };
-    let (a, b) = (open(vec![a], Rules::Besu), open(vec![b], Rules::Coterie));
+    let (a, b) = (offline_with(vec![a], Rules::Besu), offline_with(vec![b], Rules::Coterie));
     let (key, envelopes) = a.seal_for(&distribution(&from, &[&to], "no prefix")).await.unwrap();
     assert_eq!(a.receive(key).await.unwrap().unwrap().signature, None);
     b.store_envelope(&envelopes[0].1).await.unwrap();
@@ -350,12 +344,11 @@ async fn a_plaintext_without_the_prefix_is_malformed() {
 }
 
 #[tokio::test]
-async fn one_ciphertext_does_not_open_in_two_ways() {
+async fn a_payload_is_the_same_whether_it_was_pushed_or_in_a_history() {
     let (a, b) = (offline(), offline());
     let (from, to) = (key_of(&a), key_of(&b));
     let (key, envelopes) = a.seal_for(&distribution(&from, &[&to], "text")).await.unwrap();
     b.store_envelope(&envelopes[0].1).await.unwrap();
-    // Another box nonce: the same payload in another envelope is acknowledged, and changes nothing.
     let sealed = a.sealed(key).await.unwrap().unwrap();
     let c = offline();
     let history = AcceptedHistory {

@@ -4,6 +4,7 @@ mod members;
 mod peer_port;
 mod store;
 mod tessera;
+mod two_openings;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
