@@ -8,12 +8,16 @@ use coterie_node::{
 
 use super::{
     DevArgs,
-    ready::{Ready, ReadyAccount, ReadyChain, ReadyMember},
+    ready::{self, Ready, ReadyAccount, ReadyChain, ReadyMember},
     run,
 };
 
 /// Does what was typed.
 pub(super) fn run(args: &DevArgs) -> Result<()> {
+    if let Some(path) = &args.ready_file {
+        // One of an earlier network would tell of what is not there.
+        ready::remove(path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
     run::runtime()?.block_on(async {
         let mut stopped = std::pin::pin!(run::stop_signal()?);
         let options = DevNetworkOptions {
@@ -26,7 +30,7 @@ pub(super) fn run(args: &DevArgs) -> Result<()> {
             network = DevNetwork::start(&options) => network?,
             () = &mut stopped => return Ok(()),
         };
-        let ready = ready(&network);
+        let ready = of(&network);
         println!("{ready}");
         if let Some(path) = &args.ready_file {
             ready.write(path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -38,7 +42,7 @@ pub(super) fn run(args: &DevArgs) -> Result<()> {
     })
 }
 
-fn ready(network: &DevNetwork) -> Ready {
+fn of(network: &DevNetwork) -> Ready {
     let members = network.members().into_iter().map(|member| ReadyMember {
         name: member.name.to_owned(),
         rpc: member.rpc,

@@ -43,6 +43,18 @@ pub(super) struct ReadyAccount {
     pub(super) private_key: B256,
 }
 
+/// Removes the file of an earlier network, if there is one.
+///
+/// # Errors
+///
+/// The disk's.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 impl Ready {
     /// Writes the file as a whole: a reader sees nothing or everything.
     ///

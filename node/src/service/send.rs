@@ -62,10 +62,10 @@ impl Service {
             })
         })?;
         let gas_limit = signed.transaction.gas_limit;
+        let accepted = self.accept(tenant, signed, sender).await?;
         if gas_limit < MARKER_GAS_MIN {
             return Err(MarkerRefused::IntrinsicGas.into());
         }
-        let accepted = self.accept(tenant, signed, sender).await?;
         // From here on, markers of the group go out in this order.
         let ticket = self.markers.ticket(accepted.group);
         let distribution = distribution(&accepted, ticket.signer());
@@ -109,6 +109,7 @@ impl Service {
         if matches!(signed.transaction.recipients, Recipients::Members(_)) {
             return Err(SendError::MissingGroupId);
         }
+        self.check_group(&signed.transaction)?;
         let sender = self.validate(&signed)?;
         let accepted = self.accept(tenant, signed, sender).await?;
         let payload = self
@@ -118,6 +119,23 @@ impl Service {
             .await?;
         self.look_after(payload, accepted.recipients, None);
         Ok(Bytes::copy_from_slice(payload.0.as_slice()))
+    }
+
+    /// Refuses a group that is not known and not founded by this (protocol, 5.3: before all else).
+    fn check_group(&self, transaction: &PrivateTransaction) -> Result<(), SendError> {
+        let Recipients::Group(group) = transaction.recipients else {
+            return Err(SendError::MissingGroupId);
+        };
+        if self.view.followed().is_none() {
+            return Err(SendError::Behind);
+        }
+        let added = self.added(transaction)?;
+        let founds = added.is_some_and(|added| added.contains(&transaction.private_from));
+        let known = founds || self.view.is_joining(group);
+        match known || self.view.group_at_head(group)?.is_some() {
+            true => Ok(()),
+            false => Err(SendError::GroupUnknown(group)),
+        }
     }
 
     /// The checks that need no group state but the nonce (protocol, 1.6). The sender.

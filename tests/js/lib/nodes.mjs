@@ -6,6 +6,7 @@ import { createServer } from "node:net";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
+import { EventEmitter } from "./contracts.mjs";
 import { Network, coterie, randomGroup, temporaryDirectory } from "./network.mjs";
 import { Process } from "./process.mjs";
 import { rpc } from "./rpc.mjs";
@@ -62,6 +63,10 @@ class Node {
     writeFileSync(join(dir, "enclave.key"), JSON.stringify(key), { mode: 0o600 });
     writeFileSync(join(dir, "enclave.pub"), this.enclaveKey);
     writeFileSync(join(dir, "marker.key"), markerKey.replace(/^0x/, ""), { mode: 0o600 });
+    const hex = (text) => Buffer.from(text, "base64url").toString("hex");
+    // Keys, and what private transactions of the tests carry.
+    const calldata = EventEmitter.data("store", 42).replace(/^0x/, "");
+    this.secrets = [base64(d), hex(d), markerKey.replace(/^0x/, ""), calldata];
     this.config = join(dir, "node.toml");
     const quoted = (list) => `[${list.map((it) => JSON.stringify(it)).join(", ")}]`;
     writeFileSync(
@@ -90,12 +95,15 @@ announce_interval_ms = 200
 [markers]
 signing_key_file = "marker.key"
 gas_price_max_wei = 10_000_000_000
+
+[log]
+filter = "info,coterie_node=trace"
 `,
     );
   }
 
   async start() {
-    this.process = new Process(coterie(), ["run", "--config", this.config]);
+    this.process = new Process(coterie(), ["run", "--config", this.config], { secrets: this.secrets });
     await this.process.untilReady(() => rpc(this.url, "eth_chainId"));
   }
 

@@ -13,13 +13,18 @@ process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 export class Process {
   #output = "";
   #ended;
+  #leaked;
 
-  constructor(program, args, options = {}) {
+  /** `secrets` are texts that it must never print: `stop` throws if it did. */
+  constructor(program, args, { secrets = [], ...options } = {}) {
     this.name = [program, ...args].join(" ");
     this.child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
     running.add(this.child);
     const keep = (chunk) => {
       this.#output = (this.#output + chunk).slice(-OUTPUT_BYTES_MAX);
+      // With the end of the output before, where a secret may begin.
+      const seen = this.#output.slice(-(chunk.length + 256));
+      this.#leaked ??= secrets.find((secret) => seen.includes(secret));
     };
     this.child.stdout.on("data", keep);
     this.child.stderr.on("data", keep);
@@ -77,6 +82,7 @@ export class Process {
     if (code !== 0) {
       throw new Error(`${this.name}: ended with ${signal ?? `code ${code}`}\n${this.#output}`);
     }
+    if (this.#leaked) throw new Error(`${this.name}: printed a secret, ${this.#leaked}`);
   }
 
   /** Ends it without a warning, as a crash would. */

@@ -69,6 +69,8 @@ const CACHE_BYTES: usize = 16 * 1024 * 1024;
 const UNSAVED_BLOCKS_MAX: usize = 1024;
 /// Recorded reads that may wait for the next write.
 const UNSAVED_READS_MAX: usize = 4096;
+/// Markers of co-members that are seen before the next write is made for them.
+const UNSAVED_SEEN_MAX: usize = 4096;
 
 /// The payload store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -171,6 +173,8 @@ struct State {
     probation: Probation,
     /// Rows that are being written: their readers and writers wait.
     pending: BTreeMap<PayloadKey, watch::Receiver<()>>,
+    /// Payloads whose marker was seen, which the next write notes.
+    seen: Vec<PayloadKey>,
     /// Recorded reads that wait for the next write.
     reads: BTreeMap<(GroupId, B256), Arc<Reads>>,
     /// A write failed.
@@ -379,11 +383,16 @@ impl PayloadStore {
         });
         let found = found.collect();
 
-        let seen: Vec<_> = keys.iter().filter(|key| state.probation.remove(key)).copied().collect();
-        let must_flush = !seen.is_empty();
-        if must_flush {
-            let changes = seen.into_iter().map(|key| Change::Probation(key, None)).collect();
-            drop(self.submit(state, Vec::new(), changes));
+        let mut must_flush = false;
+        for key in keys {
+            let Some(co_member) = state.probation.seen(key) else { continue };
+            // A stranger's would be dropped after a crash if this were not on disk. A co-member's is
+            // only counted, so that can wait.
+            must_flush |= !co_member;
+            state.seen.push(*key);
+        }
+        if must_flush || state.seen.len() > UNSAVED_SEEN_MAX {
+            drop(self.submit(state, Vec::new(), Vec::new()));
         }
         let due = state.probation.take_due(block.number, self.retention.blocks);
         if !due.is_empty() {
@@ -614,8 +623,9 @@ impl PayloadStore {
         &self,
         state: &mut State,
         pending: Vec<PayloadKey>,
-        changes: Vec<Change>,
+        mut changes: Vec<Change>,
     ) -> oneshot::Receiver<()> {
+        changes.extend(state.seen.drain(..).map(|key| Change::Probation(key, None)));
         let (hold, held) = watch::channel(());
         for key in &pending {
             state.pending.insert(*key, held.clone());

@@ -160,6 +160,14 @@ impl Probation {
         true
     }
 
+    /// Ends the wait of `key`, whose marker was seen: whether its sender shares a group with us;
+    /// `None` when it did not wait.
+    pub(super) fn seen(&mut self, key: &PayloadKey) -> Option<bool> {
+        let co_member = self.rows.get(key)?.co_member;
+        self.remove(key);
+        Some(co_member)
+    }
+
     /// Sets who shares a group with us; the new rows of payloads that were strangers' until now.
     /// Who shares none any more leaves what it sent before as it is.
     pub(super) fn set_co_members(

@@ -227,6 +227,7 @@ pub(super) fn load(database: &Database) -> Result<State, OpenStoreError> {
         probation,
         pending: BTreeMap::new(),
         reads: BTreeMap::new(),
+        seen: Vec::new(),
         stopped: false,
     })
 }

@@ -124,6 +124,7 @@ async fn service(blocks: u64) -> Service {
         followed: watch::channel(state.followed().unwrap()).1,
         head: watch::channel(None).1,
         joining: watch::channel(Vec::new()).1,
+        covered: watch::channel(std::collections::HashMap::default()).1,
         events: broadcast::channel(1).0,
         requests: mpsc::channel(1).0,
     };
