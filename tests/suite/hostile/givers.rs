@@ -223,8 +223,9 @@ async fn second_group(world: &mut World, members: &[usize]) {
     let action = Action::Add(to.clone());
     let version = B256::ZERO;
     let signer = Some(2_000);
-    let create =
-        Draft { group: GROUP, from: 3, account: OTHER, nonce: 0, version, action, to, signer };
+    let key = world.members[3].key.clone();
+    let (group, account) = (GROUP, OTHER);
+    let create = Draft { group, from: 3, key, account, nonce: 0, version, action, to, signer };
     let sealed = world.seal(&create).await;
     for (to, envelope) in sealed.envelopes.iter().filter(|(to, _)| *to != 2 || members[0] == 2) {
         world.deliver(sealed.key, *to, envelope).await;
@@ -559,5 +560,36 @@ fn who_asks_for_group_ids_without_end_is_stopped() {
         }
         assert_eq!(answered, 1_000);
         assert!(ask(2, 1).await);
+    });
+}
+
+#[test]
+fn what_a_history_does_not_have_was_not_late() {
+    run(async {
+        let mut world = World::new(3);
+        let emitter = group(&mut world, &[0, 1, 2]).await;
+        // The others never get this one.
+        let store = draft(&world, 0, Action::Store(emitter, 5));
+        let sealed = world.seal(&store).await;
+        world.mine(vec![marker(&store, sealed.key), marker(&store, sealed.key)]);
+        world.catch_up().await;
+        let markers: Vec<B256> = world.head().markers.iter().map(|it| it.hash).collect();
+        let node = world.members[0].node();
+        let giver = world.members[1].key.clone();
+        node.service.heal(&node.service.default_tenant(), GROUP, Some(giver)).await.unwrap();
+        assert!(world.settle(|world| stored(world, 0, emitter) == 1).await);
+        agree(&world, &[0, 1, 2]);
+        for rebuilt in [false, true] {
+            if rebuilt {
+                world.members[0].lose_state();
+                world.catch_up().await;
+            }
+            let receipt = world.members[0].node().receipt(markers[0]).await.expect("a receipt");
+            assert_eq!(receipt.reason, Reason::NotInHistory, "rebuilt: {rebuilt}");
+            let receipt = world.members[0].node().receipt(markers[1]).await.expect("a receipt");
+            let outcome = (receipt.reason, receipt.decided_by, receipt.outcome);
+            let want = (Reason::Duplicate, Some(markers[0]), Some(Reason::NotInHistory));
+            assert_eq!(outcome, want, "rebuilt: {rebuilt}");
+        }
     });
 }
