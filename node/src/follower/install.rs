@@ -7,6 +7,7 @@
 
 use std::{collections::btree_map::Entry, sync::Arc};
 
+use alloy_primitives::B256;
 use coterie_core::{EnclaveKey, GroupId};
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
@@ -35,6 +36,8 @@ const GIVERS_MAX: usize = 256;
 pub(super) struct Task {
     handle: AbortHandle,
     givers: Givers,
+    /// Before this block the history may not end.
+    since: BlockRef,
     /// Whether only an offer or the operator asked for it: then it gives up at some time.
     finite: bool,
 }
@@ -87,9 +90,10 @@ impl Follower {
     /// Starts the task that takes over a group's history, in place of an earlier one.
     fn spawn(&mut self, group: GroupId, joining: Joining, finite: bool) {
         let givers: Givers = Arc::new(Mutex::new(joining.givers));
-        let asked = (group, joining.since, Arc::clone(&givers));
+        let since = joining.since;
+        let asked = (group, since, Arc::clone(&givers));
         let handle = join::spawn(self.context(), asked, finite, self.taken.0.clone());
-        self.tasks.insert(group, Task { handle, givers, finite });
+        self.tasks.insert(group, Task { handle, givers, since, finite });
     }
 
     /// Begins again with the same givers: what was brought does not fit our branch.
@@ -98,27 +102,32 @@ impl Follower {
             self.begin_join(group);
             return Ok(());
         };
-        let Some(followed) = self.state.followed()? else { return Ok(()) };
-        let since = self.joining.get(&group).map_or(followed, |joining| joining.since);
+        let since = self.joining.get(&group).map_or(task.since, |joining| joining.since);
         let givers = task.givers.lock().clone();
         self.spawn(group, Joining { since, givers }, task.finite);
         Ok(())
     }
 
     pub(super) fn on_request(&mut self, request: TakeOver) -> Result<(), FollowError> {
-        let TakeOver { group, giver, heal } = request;
+        let TakeOver { group, giver, added } = request;
         if let Some(task) = self.tasks.get(&group) {
             giver.into_iter().for_each(|giver| task.add(giver));
             return Ok(());
         }
-        let Some(since) = self.state.followed()? else { return Ok(()) };
-        if !heal {
+        if self.state.followed()?.is_none() {
+            return Ok(());
+        }
+        if added.is_some() {
             let offered = self.tasks.values().filter(|task| task.finite).count();
             if offered >= OFFERED_MAX || self.holds_as_member(group)? {
                 tracing::debug!(%group, "an offered history is not taken over");
                 return Ok(());
             }
         }
+        // A history ends where the giver's confirmations begin, before the block that we followed
+        // last. One that heals may not end before the one that it replaces.
+        let start = BlockRef { number: 0, hash: B256::ZERO };
+        let since = added.or_else(|| self.histories.until(group)).unwrap_or(start);
         let givers = giver.into_iter().collect();
         self.spawn(group, Joining { since, givers }, true);
         Ok(())

@@ -185,7 +185,7 @@ async fn attempts(
         let mut last = JoinError::NobodyToAsk;
         let asked = named.lock().clone();
         for giver in givers(context, group, asked)? {
-            for me in context.enclave.keys() {
+            for me in askers(context, group) {
                 match take_over(context, (group, since), &giver, &me, bytes_max).await {
                     Ok(taken) => return Ok(taken),
                     Err(error) => {
@@ -205,6 +205,16 @@ async fn attempts(
         pause = (pause * 2).min(PAUSE_MAX);
     }
     Err(JoinError::NobodyToAsk)
+}
+
+/// Our keys, first those that are members in our own state: to another one the history is given
+/// up to its removal.
+fn askers(context: &JoinContext, group: GroupId) -> Vec<EnclaveKey> {
+    let mut keys = context.enclave.keys();
+    if let Ok(Some(facts)) = facts_at_head(&context.state, &context.executor, group) {
+        keys.sort_by_key(|key| !facts.members.contains(key));
+    }
+    keys
 }
 
 /// Those who were named, then the members that our own (older) state lists.

@@ -187,7 +187,10 @@ impl Node {
         let comparison = Arc::new(Comparison::new(view.clone()));
 
         let stop = CancellationToken::new();
-        let tasks = tasks(&stop, &enclave, view, (&service, &comparison), options.compare_pause);
+        let offers = offer_histories(view.clone(), options.confirmations);
+        let mut tasks =
+            tasks(&stop, &enclave, view, (&service, &comparison), options.compare_pause);
+        tasks.push(until_stopped(&stop, offers));
         let follower = Some(follow(follower, stop.clone()));
         let api =
             tokio::spawn(rpc::serve(listener, Arc::clone(&service), options.rpc, stop.clone()));
@@ -272,7 +275,7 @@ fn check_contracts(definition: &NetworkDefinition) -> Result<(), NodeError> {
     }
 }
 
-/// What runs beside the follower and the API.
+/// What runs beside the follower, the API and the offers of histories.
 fn tasks(
     stop: &CancellationToken,
     enclave: &Arc<EmbeddedEnclave>,
@@ -282,7 +285,6 @@ fn tasks(
 ) -> Vec<JoinHandle<()>> {
     let (service, comparison) = (Arc::clone(service), Arc::clone(comparison));
     vec![
-        until_stopped(stop, offer_histories(view.clone())),
         until_stopped(stop, tell_head(Arc::clone(enclave), view)),
         until_stopped(stop, async move { service.watch_follower().await }),
         until_stopped(stop, async move { comparison.run(compare_pause).await }),

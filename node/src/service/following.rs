@@ -42,6 +42,7 @@ pub struct TakeOver {
     pub group: GroupId,
     /// Who offers it, or whom the operator names; `None`: any member.
     pub giver: Option<EnclaveKey>,
-    /// Whether the operator asked, so that a group in good order is replaced too.
-    pub heal: bool,
+    /// The block that added us, as the offer says; `None` when the operator asked, so that a group
+    /// in good order is replaced too.
+    pub added: Option<BlockRef>,
 }

@@ -54,7 +54,17 @@ pub struct Members {
     lists: Cache<ListKey, Arc<Vec<HistoryEntry>>, Entries>,
     memberships: Memberships,
     asked: Limiter,
-    offers: Cache<(GroupId, EnclaveKey), Instant>,
+    offers: Cache<(GroupId, EnclaveKey), Begun>,
+}
+
+/// Taking over what was offered was started.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    since: Instant,
+    /// What was followed then.
+    followed: BlockRef,
+    /// The block of the addition, as it was said.
+    added: u64,
 }
 
 /// Which list: the records up to a block may be replaced, so their outcome belongs to it.
@@ -167,19 +177,29 @@ impl Members {
             return Ok(Bytes::new());
         }
         // A follower that has not begun would forget it.
-        if self.view.followed().is_none() {
-            return Err(Refusal::Later);
-        }
+        let followed = self.view.followed().ok_or(Refusal::Later)?;
         let at = (group, giver.clone());
-        let begun = self.offers.get(&at).is_some_and(|since| since.elapsed() < OFFER_SPAN);
-        if !begun {
-            let take_over = TakeOver { group, giver: Some(giver.clone()), heal: false };
+        let added: BlockRef = offer.added.into();
+        if !self.is_begun(&at, added)? {
+            let take_over = TakeOver { group, giver: Some(giver.clone()), added: Some(added) };
             // A full queue means that many offers wait: this one comes again.
             if self.view.following.requests.try_send(take_over).is_ok() {
-                self.offers.insert(at, Instant::now());
+                let (since, added) = (Instant::now(), added.number);
+                self.offers.insert(at, Begun { since, followed, added });
             }
         }
         Err(Refusal::Later)
+    }
+
+    /// Whether taking over what is offered was started lately: for the same addition, as far as we
+    /// can tell, and on the branch that we follow. At most once for each block that comes, then.
+    fn is_begun(&self, offer: &(GroupId, EnclaveKey), added: BlockRef) -> Result<bool, StateError> {
+        let lately = |begun: &Begun| begun.since.elapsed() < OFFER_SPAN;
+        let Some(begun) = self.offers.get(offer).filter(lately) else { return Ok(false) };
+        let canonical = |number| self.view.state.canonical(number);
+        let left = canonical(begun.followed.number)?.is_some_and(|it| it != begun.followed.hash);
+        let again = added.number > begun.added && canonical(added.number)? == Some(added.hash);
+        Ok(!left && !again)
     }
 
     /// Whether we have the group's history, and one of our keys is a member.

@@ -123,7 +123,7 @@ impl Service {
         if !known && giver.is_none() {
             return Err(HealError::GroupUnknown(group));
         }
-        let request = TakeOver { group, giver, heal: true };
+        let request = TakeOver { group, giver, added: None };
         self.view.following.requests.send(request).await.map_err(|_| HealError::NotFollowing)
     }
 

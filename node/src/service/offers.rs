@@ -1,11 +1,15 @@
 //! Offers histories to members that were added (design, 2.4), until they acknowledge.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use coterie_core::{EnclaveKey, GroupId};
 use tokio::{
     sync::{Semaphore, broadcast::error::RecvError, mpsc},
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
 };
 
 use super::{
@@ -25,15 +29,17 @@ const RECORDS_MAX: usize = 1_000;
 const ASKING_MAX: usize = 16;
 
 /// Offers the history of every group of ours to the keys that are added to it, for as long as the
-/// node runs. At start, also to those that were added lately: nothing is lost by a restart.
-pub async fn offer_histories(view: View) {
+/// node runs, each when its addition has `confirmations`. At start, also to those that were added
+/// lately: nothing is lost by a restart.
+pub async fn offer_histories(view: View, confirmations: u64) {
     let mut events = view.following.events.subscribe();
     let (found, mut founds) = mpsc::channel(64);
     let mut offers = Offers {
         view,
+        confirmations,
         asking: Arc::new(Semaphore::new(ASKING_MAX)),
         tasks: JoinSet::new(),
-        under_way: HashSet::new(),
+        under_way: HashMap::new(),
     };
     offers.search(found.clone());
     loop {
@@ -53,9 +59,11 @@ pub async fn offer_histories(view: View) {
 /// Offers under way. Dropping them ends them.
 struct Offers {
     view: View,
+    confirmations: u64,
     asking: Arc<Semaphore>,
-    tasks: JoinSet<Option<(GroupId, EnclaveKey)>>,
-    under_way: HashSet<(GroupId, EnclaveKey)>,
+    tasks: JoinSet<Option<Addition>>,
+    /// What is offered to whom: the block of the addition, and the task.
+    under_way: HashMap<(GroupId, EnclaveKey), (BlockRef, AbortHandle)>,
 }
 
 /// A key that was added to a group while one of ours was a member.
@@ -81,21 +89,31 @@ impl Offers {
         }
     }
 
+    /// Starts an offer. One of an addition in another block is over: that was on a branch that was
+    /// left, or the key was removed in between.
     fn begin(&mut self, addition: Addition) {
+        let block = addition.block;
         let at = (addition.group, addition.key.clone());
-        if !self.under_way.insert(at.clone()) {
+        if self.under_way.get(&at).is_some_and(|(known, _)| *known == block) {
             return;
         }
         let (view, asking) = (self.view.clone(), Arc::clone(&self.asking));
-        self.tasks.spawn(async move {
-            offer(&view, &asking, &addition).await;
-            Some(at)
+        let confirmations = self.confirmations;
+        let task = self.tasks.spawn(async move {
+            offer(&view, confirmations, &asking, &addition).await;
+            Some(addition)
         });
+        if let Some((_, old)) = self.under_way.insert(at, (block, task)) {
+            old.abort();
+        }
     }
 
-    fn on_ended(&mut self, ended: Option<(GroupId, EnclaveKey)>) {
-        if let Some(ended) = ended {
-            self.under_way.remove(&ended);
+    fn on_ended(&mut self, ended: Option<Addition>) {
+        let Some(Addition { group, block, key, .. }) = ended else { return };
+        if let Entry::Occupied(known) = self.under_way.entry((group, key))
+            && known.get().0 == block
+        {
+            known.remove();
         }
     }
 
@@ -156,12 +174,24 @@ async fn additions(view: &View, group: GroupId) -> Result<Vec<Addition>, ReadErr
     Ok(additions)
 }
 
-/// Offers until the key acknowledges, or is no longer a member.
-async fn offer(view: &View, asking: &Semaphore, addition: &Addition) {
+/// Offers until the key acknowledges, or is no longer a member. An offer that comes before the
+/// history is given would be in vain, and the asker does not try for ever.
+async fn offer(view: &View, confirmations: u64, asking: &Semaphore, addition: &Addition) {
     let Addition { group, block, me, key } = addition;
     let offer = messages::encode(&Offer { group: group.0, added: (*block).into() });
+    let confirmed = block.number.saturating_add(confirmations);
+    let mut followed = view.following.followed.clone();
     let mut pause = PAUSE;
     loop {
+        let there = |at: &Option<BlockRef>| at.is_some_and(|at| at.number >= confirmed);
+        if followed.wait_for(there).await.is_err() {
+            return;
+        }
+        let Ok(Some(now)) = view.group_at_head(*group) else { return };
+        // A chain that does not answer says nothing about the members.
+        if view.facts(&now).await.is_ok_and(|facts| !facts.members.contains(key)) {
+            return;
+        }
         let asked = {
             // Never closed.
             let _permit = asking.acquire().await;
@@ -173,10 +203,5 @@ async fn offer(view: &View, asking: &Semaphore, addition: &Addition) {
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
-        let Ok(Some(now)) = view.group_at_head(*group) else { return };
-        // A chain that does not answer says nothing about the members.
-        if view.facts(&now).await.is_ok_and(|facts| !facts.members.contains(key)) {
-            return;
-        }
     }
 }

@@ -183,7 +183,7 @@ impl Node {
                 }
             }));
             enclave.set_handler(Arc::new(Members::new(view.clone(), 0)));
-            tokio::spawn(offer_histories(view.clone()))
+            tokio::spawn(offer_histories(view.clone(), 0))
         });
         Self { follower, service, comparison: Comparison::new(view.clone()), view, offers }
     }
