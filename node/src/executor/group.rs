@@ -66,6 +66,22 @@ pub struct Execution {
     pub after: Arc<GroupFacts>,
 }
 
+impl Execution {
+    /// The same without effect, for this reason.
+    #[must_use]
+    pub fn without_effect(self, reason: Reason) -> Self {
+        Self {
+            reason,
+            output: Bytes::new(),
+            revert: None,
+            logs: Vec::new(),
+            contract: self.contract,
+            after: Arc::clone(&self.before),
+            before: self.before,
+        }
+    }
+}
+
 impl GroupExecution {
     pub(super) fn new(
         shared: Arc<Shared>,
@@ -140,6 +156,24 @@ impl GroupExecution {
     /// As for [`Self::execute`].
     pub fn facts(&mut self, reads: &PublicReads) -> Result<Arc<GroupFacts>, Fault> {
         Ok(Arc::clone(&self.judge(reads)?.facts))
+    }
+
+    /// What executing a transaction would come to. Nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::execute`].
+    pub fn attempt(
+        &mut self,
+        prepared: &Prepared,
+        reads: &PublicReads,
+    ) -> Result<Execution, Fault> {
+        let (overlay, judged) = (self.overlay.clone(), self.judged.clone());
+        let (exists, changed) = (self.exists, self.changed);
+        let outcome = self.execute(prepared, reads);
+        (self.overlay, self.judged) = (overlay, judged);
+        (self.exists, self.changed) = (exists, changed);
+        outcome
     }
 
     /// The nonce that the next transaction of `sender` must have.

@@ -17,7 +17,7 @@ use super::code::CodeCache;
 use crate::state::{Account, AccountChange, OpenAccount, Snapshot, StateChanges, StateError};
 
 /// Private state inside a block.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Overlay {
     start: Snapshot,
     codes: Arc<CodeCache>,

@@ -115,12 +115,16 @@ impl GroupRun {
         while self.joins.is_none() {
             let Some(item) = self.items.get(self.done).cloned() else { return Ok(()) };
             if let Some(prepared) = item.transaction() {
-                if !item.from_history && self.would_join(definition, prepared, local)? {
+                let outcome = if item.from_history {
+                    Some(self.execution.execute(prepared, &self.reads)?)
+                } else {
+                    self.execute(definition, prepared, local)?
+                };
+                let Some(outcome) = outcome else {
                     let giver = prepared.transaction.transaction.private_from.clone();
                     self.joins = Some(Joins { giver });
                     return Ok(());
-                }
-                let outcome = self.execution.execute(prepared, &self.reads)?;
+                };
                 self.outcomes.push(outcome);
             }
             self.done += 1;
@@ -128,27 +132,41 @@ impl GroupRun {
         Ok(())
     }
 
-    /// Whether this transaction adds a local key while none is a member, and is not the group's
-    /// creation: then this node lacks the history that it must be executed on.
-    fn would_join(
+    /// Executes a transaction. `None` when it adds a local key while none is a member, and is not
+    /// the group's creation: then this node lacks the history that it must be executed on.
+    fn execute(
         &mut self,
         definition: &NetworkDefinition,
         prepared: &Prepared,
         local: &[EnclaveKey],
-    ) -> Result<bool, Fault> {
+    ) -> Result<Option<Execution>, Fault> {
         let transaction = &prepared.transaction.transaction;
-        let adds_us =
-            access::added_keys(definition.rules, transaction).iter().any(|key| local.contains(key));
-        if !adds_us {
-            return Ok(false);
-        }
+        let is_ours = |members: &[EnclaveKey]| members.iter().any(|key| local.contains(key));
+        let adds_us = is_ours(&access::added_keys(definition.rules, transaction));
         let known = self.start.record.is_some()
             || self.outcomes.iter().any(|it| it.reason == Reason::Executed);
         if !known {
-            return Ok(prepared.version != B256::ZERO);
+            // What we sent ourselves, on a branch where we knew the group, nobody can explain to us.
+            let ours = local.contains(&transaction.private_from);
+            if adds_us && !ours && prepared.version != B256::ZERO {
+                return Ok(None);
+            }
+            return self.execution.execute(prepared, &self.reads).map(Some);
         }
-        let facts = self.execution.facts(&self.reads)?;
-        Ok(!facts.members.iter().any(|member| local.contains(member)))
+        if is_ours(&self.execution.facts(&self.reads)?.members) {
+            return self.execution.execute(prepared, &self.reads).map(Some);
+        }
+        if adds_us {
+            return Ok(None);
+        }
+        // Our state is that of our removal. The members' is another by now, so nothing counts here,
+        // and an addition by the contract that owns the group must be executed on theirs.
+        let outcome = self.execution.attempt(prepared, &self.reads)?;
+        if is_ours(&outcome.after.members) {
+            return Ok(None);
+        }
+        let counts = outcome.reason == Reason::Executed;
+        Ok(Some(if counts { outcome.without_effect(Reason::NotAMember) } else { outcome }))
     }
 
     /// The result, once `advance` has returned without an error.

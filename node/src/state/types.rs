@@ -67,7 +67,7 @@ pub enum Reason {
     Locked,
     /// No effect: the payload's group version is not the group's.
     Version,
-    /// No effect: `privateFrom` is not a member.
+    /// No effect: `privateFrom` is not a member, or this node was none any more.
     NotAMember,
     /// No effect: the payload does not decode.
     Undecodable,
