@@ -2,7 +2,7 @@
 //! in order; it alone writes private state.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -96,6 +96,7 @@ pub struct Follower {
     pub(super) followed: watch::Sender<Option<BlockRef>>,
     pub(super) head: watch::Sender<Option<BlockRef>>,
     pub(super) joining_seen: watch::Sender<Vec<GroupId>>,
+    pub(super) covered: watch::Sender<HashMap<GroupId, BlockRef>>,
     pub(super) events: broadcast::Sender<GroupEvent>,
     pub(super) requests: (mpsc::Sender<TakeOver>, mpsc::Receiver<TakeOver>),
     pub(super) taken: (mpsc::Sender<Taken>, mpsc::Receiver<Taken>),
@@ -155,6 +156,7 @@ impl Follower {
             followed: watch::Sender::new(None),
             head: watch::Sender::new(None),
             joining_seen: watch::Sender::new(Vec::new()),
+            covered: watch::Sender::default(),
             events: broadcast::Sender::new(1024),
             requests: mpsc::channel(64),
             taken: mpsc::channel(16),
@@ -169,6 +171,7 @@ impl Follower {
             followed: self.followed.subscribe(),
             head: self.head.subscribe(),
             joining: self.joining_seen.subscribe(),
+            covered: self.covered.subscribe(),
             events: self.events.clone(),
             requests: self.requests.0.clone(),
         }
@@ -259,6 +262,7 @@ impl Follower {
                 self.histories.truncate_group(history.group, until);
             }
         }
+        self.publish_covered();
         self.joining = join::load(&self.state)?;
         let state = &self.state;
         let mut left = Vec::new();
@@ -398,6 +402,7 @@ impl Follower {
         history.entries.retain(|entry| entry.block.number <= common.number);
         self.enclave.accept_history(history.clone(), Vec::new(), Vec::new()).await?;
         self.histories.insert(&history);
+        self.publish_covered();
         Ok(())
     }
 
@@ -582,6 +587,10 @@ impl Follower {
             let _ = self.events.send(event);
         }
         Ok(())
+    }
+
+    pub(super) fn publish_covered(&self) {
+        self.covered.send_replace(self.histories.covered());
     }
 
     pub(super) fn publish_joining(&self) {

@@ -55,6 +55,11 @@ impl Histories {
         };
     }
 
+    /// Until when each covers its group.
+    pub fn covered(&self) -> HashMap<GroupId, BlockRef> {
+        self.until.clone()
+    }
+
     /// Until when the group's history says what counted.
     pub fn until(&self, group: GroupId) -> Option<BlockRef> {
         self.until.get(&group).copied()

@@ -179,6 +179,7 @@ impl Follower {
         }
         self.enclave.accept_history(history.clone(), payloads.clone(), reads.clone()).await?;
         self.histories.insert(history);
+        self.publish_covered();
         self.replace(taken).await
     }
 

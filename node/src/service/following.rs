@@ -1,6 +1,6 @@
 //! What the service knows of the follower, and what it may ask of it.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use coterie_core::{EnclaveKey, GroupId};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -16,10 +16,19 @@ pub struct Following {
     pub head: watch::Receiver<Option<BlockRef>>,
     /// Groups that wait for their history, ascending.
     pub joining: watch::Receiver<Vec<GroupId>>,
+    /// Up to which block an accepted history says what counted for a group.
+    pub covered: watch::Receiver<HashMap<GroupId, BlockRef>>,
     /// Changes of membership, as they are followed.
     pub events: broadcast::Sender<GroupEvent>,
     /// Where to ask that a history be taken over.
     pub requests: mpsc::Sender<TakeOver>,
+}
+
+impl Following {
+    /// Whether an accepted history says what counted for the group in this block.
+    pub fn is_covered(&self, group: GroupId, block: BlockRef) -> bool {
+        self.covered.borrow().get(&group).is_some_and(|until| block.number <= until.number)
+    }
 }
 
 /// A group's membership changed.

@@ -90,6 +90,7 @@ mod tests {
             followed: followed.subscribe(),
             head: head.subscribe(),
             joining: watch::Sender::new(Vec::new()).subscribe(),
+            covered: watch::Sender::default().subscribe(),
             events: broadcast::Sender::new(1),
             requests: mpsc::channel(1).0,
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, Bytes, TxKind};
 use coterie_core::{
-    Marker, PayloadKey, Recipients, SignedPrivateTransaction, definition::Rules,
+    GroupId, Marker, PayloadKey, Recipients, SignedPrivateTransaction, definition::Rules,
     marker::FLEXIBLE_PRIVACY, wire::VersionedPrivateTransaction,
 };
 
@@ -53,12 +53,16 @@ impl Service {
         }
         let stranger =
             payload.marker_signer != Address::ZERO && payload.marker_signer != mined.from;
+        let group = transaction.as_ref().map(|signed| signed.transaction.group_id());
         let receipt = Receipt {
             marker,
             index: mined.index,
             payload: key,
-            group: transaction.as_ref().map(|signed| signed.transaction.group_id()),
-            reason: if stranger { Reason::Copied } else { Reason::Late },
+            group,
+            reason: match stranger {
+                true => Reason::Copied,
+                false => self.without_receipt(group, mined.block),
+            },
             decided_by: None,
             output: Bytes::new(),
             revert: None,
@@ -129,7 +133,7 @@ impl Service {
     ) -> Result<PrivateReceipt, ReadError> {
         let payload = self.view.enclave.receive(receipt.payload).await?;
         let signed = payload.as_ref().and_then(transaction);
-        let decided = self.decided(&receipt)?;
+        let decided = self.decided(&receipt).await?;
         let (decided_by, outcome) = match decided {
             Some(decided) => (Some(decided.marker), decided),
             None => (receipt.decided_by, Arc::new(receipt.clone())),
@@ -159,7 +163,7 @@ impl Service {
 
     /// For a duplicate or a copy: the receipt of the marker that decided the payload, if there is
     /// one by now.
-    fn decided(&self, receipt: &Receipt) -> Result<Option<Arc<Receipt>>, ReadError> {
+    async fn decided(&self, receipt: &Receipt) -> Result<Option<Arc<Receipt>>, ReadError> {
         if !matches!(receipt.reason, Reason::Duplicate | Reason::Copied) {
             return Ok(None);
         }
@@ -173,9 +177,23 @@ impl Service {
         if let Some((_, decided)) = self.view.state.receipt(marker)? {
             return Ok(Some(Arc::new(decided)));
         }
-        // It decided by coming first, but could not be read then.
-        let late = Receipt { marker, reason: Reason::Late, decided_by: None, ..receipt.clone() };
-        Ok((receipt.reason == Reason::Duplicate).then(|| Arc::new(late)))
+        if receipt.reason != Reason::Duplicate {
+            return Ok(None);
+        }
+        // It decided by coming first, but could not be read then, or is not in a history.
+        let mined = self.view.chain.mined(marker).await?;
+        let reason =
+            mined.map_or(Reason::Late, |mined| self.without_receipt(receipt.group, mined.block));
+        Ok(Some(Arc::new(Receipt { marker, reason, decided_by: None, ..receipt.clone() })))
+    }
+
+    /// Why a marker that comes from its payload's marker signer, in a block that was followed, has
+    /// no receipt: an accepted history does not have it, else its payload came too late.
+    fn without_receipt(&self, group: Option<GroupId>, block: BlockRef) -> Reason {
+        match group {
+            Some(group) if self.view.following.is_covered(group, block) => Reason::NotInHistory,
+            Some(_) | None => Reason::Late,
+        }
     }
 }
 
