@@ -13,6 +13,18 @@ contract Forwarder {
         }
         return answer;
     }
+
+    /// Passes several calls on, all or none.
+    function forwardAll(address target, bytes[] calldata calls) external {
+        for (uint256 i = 0; i < calls.length; i++) {
+            (bool success, bytes memory answer) = target.call(calls[i]);
+            if (!success) {
+                assembly {
+                    revert(add(answer, 0x20), mload(answer))
+                }
+            }
+        }
+    }
 }
 
 /// Owns a group on behalf of several accounts: a call is made once enough of them asked for it.

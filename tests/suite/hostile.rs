@@ -44,7 +44,8 @@ fn draft_by(world: &World, (from, account): (usize, u64), action: Action) -> Dra
     let (version, to) =
         facts.map_or((B256::ZERO, Vec::new()), |facts| (facts.version, facts.members.clone()));
     let signer = Some(1_000 + u64::from(u32::try_from(world.payloads.len()).unwrap()));
-    Draft { group: GROUP, from, account, nonce, version, action, to, signer }
+    let key = world.members[from].key.clone();
+    Draft { group: GROUP, from, key, account, nonce, version, action, to, signer }
 }
 
 /// The keys of these members.

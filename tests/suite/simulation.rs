@@ -1,6 +1,10 @@
 //! Seeded simulations: some members, a development chain, and senders, outsiders and accidents as a
 //! seed chooses them. Members whose payloads were in time reach the same root, whatever happens.
 //!
+//! Some members have two keys, some groups are handed over to a contract, some transactions read
+//! the public chain, which changes with nearly every block, and in some networks histories are given
+//! after confirmations only.
+//!
 //! Cryptography, payload stores, decisions, execution, joining and comparing are the node's own;
 //! only the network is replaced, so that deliveries can be withheld, late, partial or doubled. The
 //! HTTP side is tested elsewhere. A model that shares nothing with the node but core's access rule
@@ -8,11 +12,13 @@
 //!
 //! `COTERIE_SEED=n` runs one seed and prints its log; `COTERIE_FULL=1` runs many more.
 
+mod chain;
 mod check;
 mod member;
 mod model;
 mod network;
 mod operations;
+mod public;
 mod transactions;
 mod world;
 
@@ -96,7 +102,21 @@ fn enough(seeds: u64, events: &BTreeMap<Event, u64>, checked: &Checked) {
         assert!(count * 20 >= seeds, "{event:?} happened in {count} of {seeds} seeds only");
     }
     let Checked {
-        clean_groups, split_groups, joined, alarms, rebuilt, newcomers, receipts, ..
+        clean_groups,
+        split_groups,
+        joined,
+        alarms,
+        rebuilt,
+        newcomers,
+        outdated,
+        rebuilt_with_reads,
+        newcomers_with_reads,
+        by_contract,
+        confirmed,
+        two_keys,
+        one_key_left,
+        agreeing: _,
+        receipts,
     } = checked;
     for (what, count) in [
         ("clean groups", clean_groups),
@@ -105,6 +125,13 @@ fn enough(seeds: u64, events: &BTreeMap<Event, u64>, checked: &Checked) {
         ("alarms", alarms),
         ("rebuilds", rebuilt),
         ("newcomers", newcomers),
+        ("public reads whose answer has changed", outdated),
+        ("rebuilds with public reads", rebuilt_with_reads),
+        ("newcomers with public reads", newcomers_with_reads),
+        ("members of groups that a contract changed", by_contract),
+        ("members joined after confirmations", confirmed),
+        ("members by two keys", two_keys),
+        ("members that lost a key", one_key_left),
     ] {
         assert!(*count as u64 * 20 >= seeds, "{what}: {count} in {seeds} seeds only");
     }

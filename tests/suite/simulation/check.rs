@@ -2,13 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coterie_core::{GroupId, PayloadKey};
-use coterie_node::{chain::BlockRef, enclave::Enclave as _, state::Reason};
+use coterie_core::{EnclaveKey, GroupId, PayloadKey, access::GroupFacts};
+use coterie_node::{
+    chain::BlockRef,
+    enclave::{Enclave as _, HistoryEntry},
+    state::Reason,
+};
 
 use super::{
-    member::Place,
-    model::{Model, Outcome},
+    member::{Member, Place},
+    model::{Content, Model, Observation, Outcome},
     operations::Simulation,
+    transactions::Action,
     world::World,
 };
 
@@ -31,6 +36,20 @@ pub(crate) struct Checked {
     pub(crate) rebuilt: usize,
     /// Newcomers at the end that agree.
     pub(crate) newcomers: usize,
+    /// Transactions that saw something of the public chain that is otherwise now.
+    pub(crate) outdated: usize,
+    /// Rebuilt groups for which public state was read.
+    pub(crate) rebuilt_with_reads: usize,
+    /// Newcomers to such groups.
+    pub(crate) newcomers_with_reads: usize,
+    /// Members that agree on a group whose members a contract changed.
+    pub(crate) by_contract: usize,
+    /// Members that joined by a history that was given after confirmations, and agree.
+    pub(crate) confirmed: usize,
+    /// Members by two keys that agree.
+    pub(crate) two_keys: usize,
+    /// Members one of whose keys was removed, and that agree.
+    pub(crate) one_key_left: usize,
 }
 
 impl Checked {
@@ -46,6 +65,13 @@ impl Checked {
         self.alarms += other.alarms;
         self.rebuilt += other.rebuilt;
         self.newcomers += other.newcomers;
+        self.outdated += other.outdated;
+        self.rebuilt_with_reads += other.rebuilt_with_reads;
+        self.newcomers_with_reads += other.newcomers_with_reads;
+        self.by_contract += other.by_contract;
+        self.confirmed += other.confirmed;
+        self.two_keys += other.two_keys;
+        self.one_key_left += other.one_key_left;
     }
 }
 
@@ -58,7 +84,8 @@ struct Standing {
     /// How much counted up to its removal, and the removal's block; `None` while it is a member.
     left: Option<(usize, BlockRef)>,
     /// It was removed in the block that added it: no block ended with it as a member, so nobody
-    /// gives it a history.
+    /// gives it a history. Or a contract added it, which only an offer tells it, and nobody offers
+    /// to who was removed meanwhile.
     fleeting: bool,
     /// Every payload that counted in its time was readable in time.
     clean: bool,
@@ -76,11 +103,12 @@ pub(crate) async fn check(simulation: &mut Simulation) -> Checked {
         .collect();
     checked.clean_groups = clean.len();
     checked.split_groups = model.groups.len() - clean.len();
+    checked.outdated = outdated(&simulation.world, &model);
 
     agree(simulation, &model, &clean, &mut checked).await;
     receipts(&simulation.world, &model, &mut checked).await;
     alarms(&simulation.world, &mut checked).await;
-    rebuilds(&mut simulation.world, &mut checked).await;
+    rebuilds(&mut simulation.world, &model, &mut checked).await;
     newcomers(simulation, &clean, &mut checked).await;
     checked
 }
@@ -114,14 +142,22 @@ async fn agree(
             assert_eq!(record.counted, group.counted.len() as u64);
             let facts = member.node().facts(*id).expect("facts");
             assert_eq!(*facts, group.facts);
-            for (emitter, value) in &group.emitters {
+            for (contract, value) in &group.numbers {
                 let stored = member.node().view.state.group_snapshot(*id);
-                let stored = stored.storage(*emitter, alloy_primitives::U256::ZERO).unwrap();
-                assert_eq!(stored, alloy_primitives::U256::from(*value), "the stored number");
+                let stored = stored.storage(*contract, alloy_primitives::U256::ZERO).unwrap();
+                assert_eq!(stored, *value, "the number in {contract} of {id}");
             }
             roots.insert(record.root);
             checked.agreeing += 1;
             checked.joined += usize::from(!standing.founder);
+            checked.by_contract += usize::from(group.changed_by_contract);
+            checked.confirmed += usize::from(!standing.founder && world.confirmations() > 0);
+            let keys =
+                |members: &[EnclaveKey]| members.iter().filter(|key| member.holds(key)).count();
+            let now = keys(&group.facts.members);
+            checked.two_keys += usize::from(now > 1);
+            let had_more = group.members_at.iter().any(|(_, members)| keys(members) > now);
+            checked.one_key_left += usize::from(had_more);
         }
         assert!(roots.len() <= 1, "{} roots of {id}", roots.len());
     }
@@ -158,11 +194,11 @@ fn is_clean(world: &World, model: &Model, id: GroupId) -> bool {
 /// How a member relates to a group; `None` when it never belonged to it.
 fn standing(world: &World, model: &Model, id: GroupId, number: usize) -> Option<Standing> {
     let group = model.groups.get(&id)?;
-    let key = &world.members[number].key;
+    let member = &world.members[number];
     // From the transaction that added it to the one that removed it.
     let mut spans: Vec<(usize, Option<usize>)> = Vec::new();
     for (at, members) in &group.members_at {
-        match (spans.last_mut(), members.contains(key)) {
+        match (spans.last_mut(), member.among(members).is_some()) {
             (None | Some((_, Some(_))), true) => spans.push((*at, None)),
             (Some((_, to @ None)), false) => *to = Some(*at),
             (None | Some((_, Some(_))), false) | (Some((_, None)), true) => {}
@@ -171,14 +207,28 @@ fn standing(world: &World, model: &Model, id: GroupId, number: usize) -> Option<
     let &(first, last) =
         spans.first().zip(spans.last()).map(|(first, last)| (first.0, last.1)).as_ref()?;
     let counted = spans.iter().flat_map(|(from, to)| {
-        group.counted.iter().take(to.map_or(usize::MAX, |to| to + 1)).skip(*from)
+        // Who was not to receive its addition, because the sender could not know whom a contract
+        // would add, has it from the history.
+        let told = |(_, payload): &(BlockRef, PayloadKey)| {
+            world.payloads[payload].recipients.contains(&number)
+        };
+        let skipped = usize::from(*from > 0 && !group.counted.get(*from).is_some_and(told));
+        let to = to.map_or(usize::MAX, |to| to + 1);
+        group.counted.iter().take(to).skip(*from + skipped)
     });
     let mut counted = counted;
     Some(Standing {
         founder: first == 0 && spans.len() == 1,
         left: last.map(|last| (last + 1, group.counted[last].0)),
         fleeting: spans.last().is_some_and(|(from, to)| {
-            to.is_some_and(|to| group.counted[*from].0 == group.counted[to].0)
+            let through = |payload: &PayloadKey| match &world.payloads[payload].content {
+                Content::Transaction(sent) => matches!(sent.action, Action::Through(..)),
+                Content::Broken(_) => false,
+            };
+            to.is_some_and(|to| {
+                let (block, payload) = &group.counted[*from];
+                *block == group.counted[to].0 || through(payload)
+            })
         }),
         clean: counted.all(|(block, payload)| world.in_time(number, *payload, *block)),
     })
@@ -187,8 +237,12 @@ fn standing(world: &World, model: &Model, id: GroupId, number: usize) -> Option<
 /// Every marker that a member could judge has a receipt with the model's word.
 async fn receipts(world: &World, model: &Model, checked: &mut Checked) {
     for (number, member) in world.members.iter().enumerate() {
+        let histories = member.enclave.histories().await.unwrap();
         for outcome in &model.outcomes {
             let standing = outcome.group.map(|group| standing(world, model, group, number));
+            let covering = histories.iter().find(|history| {
+                Some(history.group) == outcome.group && history.until.number >= outcome.block.number
+            });
             match standing {
                 Some(None) => continue,
                 Some(Some(standing)) => {
@@ -196,6 +250,18 @@ async fn receipts(world: &World, model: &Model, checked: &mut Checked) {
                         standing.left.is_some_and(|(_, it)| it.number <= outcome.block.number);
                     if !standing.founder || left {
                         continue;
+                    }
+                    // A founder that took over a history all the same goes by it: a node whose
+                    // other key was added, or one whose own state said that it had been removed.
+                    let listed =
+                        |it: &HistoryEntry| (it.block, it.key) == (outcome.block, outcome.key);
+                    match covering.map(|history| history.entries.iter().any(listed)) {
+                        Some(false) => {
+                            left_out(world, model, number, outcome, checked).await;
+                            continue;
+                        }
+                        Some(true) if !standing.clean => continue,
+                        Some(true) | None => {}
                     }
                     if !standing.clean {
                         late_receipt(world, model, number, outcome, checked).await;
@@ -230,6 +296,23 @@ async fn receipts(world: &World, model: &Model, checked: &mut Checked) {
     }
 }
 
+/// A deciding marker that the accepted history does not have says so, whenever its payload came.
+async fn left_out(
+    world: &World,
+    model: &Model,
+    number: usize,
+    outcome: &Outcome,
+    checked: &mut Checked,
+) {
+    let decides = model.decided(outcome.key).is_some_and(|it| it.marker == outcome.marker);
+    if !decides || !world.payloads[&outcome.key].arrived.contains_key(&number) {
+        return;
+    }
+    let receipt = world.members[number].node().receipt(outcome.marker).await.expect("a receipt");
+    assert_eq!(receipt.reason, Reason::NotInHistory, "{number}: {outcome:?}");
+    *checked.receipts.entry(Reason::NotInHistory.word()).or_default() += 1;
+}
+
 /// A deciding marker whose payload came after its block says so for ever.
 async fn late_receipt(
     world: &World,
@@ -262,15 +345,13 @@ async fn alarms(world: &World, checked: &mut Checked) {
                 continue;
             };
             let Some(facts) = node.facts(group) else { continue };
-            if !facts.members.contains(&member.key) {
-                continue;
-            }
-            for key in facts.members.iter().filter(|key| **key != member.key) {
+            // A node asks by one of its keys.
+            let Some(me) = member.among(&facts.members) else { continue };
+            for key in facts.members.iter().filter(|key| !member.holds(key)) {
                 let other = world.members[world.member_of(key)].node();
                 let theirs = other.view.state.group_at(group, record.block.number).unwrap();
                 let Some(theirs) = theirs.filter(|_| !other.is_joining(group)) else { continue };
-                let answers =
-                    other.facts_at(&theirs).is_some_and(|it| it.members.contains(&member.key));
+                let answers = other.facts_at(&theirs).is_some_and(|it| it.members.contains(me));
                 if !answers {
                     continue;
                 }
@@ -283,16 +364,22 @@ async fn alarms(world: &World, checked: &mut Checked) {
                 assert_eq!((alarm.ours, alarm.theirs), (record.root, theirs.root));
                 let first = alarm.first.expect("the first id");
                 let until = record.block.number;
-                let want =
-                    first_difference(&node.places(group, until), &other.places(group, until));
-                assert_eq!(Some(first), want, "the first id that differs");
+                let places = (node.places(group, until), other.places(group, until));
+                assert_eq!(Some(first), first_difference(&places.0, &places.1), "the first id");
+                // Who was removed by its own state lacks what came after, whoever sent it, until it
+                // takes over the history; or it was added again by somebody who cheated.
+                let member = |it: &GroupFacts| {
+                    world.members[world.member_of(key)].among(&it.members).is_some()
+                };
+                let removed = other.facts_at(&theirs).is_some_and(|facts| !member(&facts));
+                let after = places.1.last().is_none_or(|last| last.0.number <= first.0.number);
                 assert!(
-                    world.payloads[&first.1].cheated,
+                    world.payloads[&first.1].cheated || (removed && after),
                     "an honest sender is blamed: {first:?}, by {} of {}:\n{:#?}\n{:#?}",
-                    world.member_of(&member.key),
+                    world.member_of(me),
                     world.member_of(key),
-                    node.places(group, until),
-                    other.places(group, until),
+                    places.0,
+                    places.1,
                 );
                 checked.alarms += 1;
             }
@@ -314,7 +401,7 @@ fn first_difference(ours: &[Place], theirs: &[Place]) -> Option<(BlockRef, Paylo
 
 /// A rebuild from the chain and the payload store gives each member its own state again, late
 /// payloads included.
-async fn rebuilds(world: &mut World, checked: &mut Checked) {
+async fn rebuilds(world: &mut World, model: &Model, checked: &mut Checked) {
     world.catch_up().await;
     for (number, member) in world.members.iter().enumerate() {
         let before = member.enclave.position().await.unwrap();
@@ -333,8 +420,27 @@ async fn rebuilds(world: &mut World, checked: &mut Checked) {
             );
             assert_eq!(rebuilt.root(group), node.root(group), "{number}: the root of {group}");
             checked.rebuilt += 1;
+            checked.rebuilt_with_reads += usize::from(reads(member, model, group).await);
         }
     }
+}
+
+/// Whether the member has what a transaction that counted read of public state.
+async fn reads(member: &Member, model: &Model, group: GroupId) -> bool {
+    for seen in model.observations.iter().filter(|seen| seen.group == group) {
+        let recorded = member.enclave.recorded_reads(group, seen.block.hash).await.unwrap();
+        if !recorded.is_empty() {
+            return true;
+        }
+    }
+    false
+}
+
+/// How many transactions saw something of the public chain that has changed since.
+fn outdated(world: &World, model: &Model) -> usize {
+    let now = world.head().public;
+    let changed = |it: &&Observation| now.look(it.look).is_some_and(|value| value != it.seen);
+    model.observations.iter().filter(changed).count()
 }
 
 /// A newcomer reaches the root of the members of every clean group.
@@ -359,10 +465,12 @@ async fn newcomers(simulation: &mut Simulation, clean: &BTreeSet<GroupId>, check
             .world
             .members
             .iter()
-            .filter(|member| model.groups[group].facts.members.contains(&member.key))
+            .filter(|member| member.among(&model.groups[group].facts.members).is_some())
             .map(|member| member.node().root(*group))
             .collect();
         assert_eq!(roots.len(), 1, "roots with the newcomer");
         checked.newcomers += 1;
+        let newcomer = &simulation.world.members[newcomer];
+        checked.newcomers_with_reads += usize::from(reads(newcomer, &model, *group).await);
     }
 }

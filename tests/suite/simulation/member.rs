@@ -18,18 +18,35 @@ use coterie_node::{
 };
 use tokio::task::JoinHandle;
 
-use super::network::{Network, SimEnclave};
+use super::{
+    chain::SimChain,
+    network::{Network, SimEnclave},
+};
 
 /// A member of the network.
 pub(crate) struct Member {
+    /// Its first key.
     pub(crate) key: EnclaveKey,
+    /// The same with its secret.
     pub(crate) pair: KeyPair,
+    /// All its keys, the first one first.
+    pub(crate) keys: Vec<EnclaveKey>,
     pub(crate) enclave: Arc<SimEnclave>,
-    definition: Arc<NetworkDefinition>,
-    chain: DevChain,
+    /// The chain as it reaches it.
+    pub(crate) chain: Arc<SimChain>,
+    parts: Parts,
     /// Survives restarts.
     store: Arc<MemoryStore>,
     node: Node,
+}
+
+/// What all nodes of a network have in common.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) definition: Arc<NetworkDefinition>,
+    pub(crate) chain: DevChain,
+    /// Blocks that must follow an addition before its history is given.
+    pub(crate) confirmations: u64,
 }
 
 /// What a restart makes anew.
@@ -63,30 +80,40 @@ enum Presence {
 
 impl Member {
     /// A member with nothing stored.
-    pub(crate) fn new(
-        network: &Arc<Network>,
-        chain: &DevChain,
-        definition: &Arc<NetworkDefinition>,
-        pair: KeyPair,
-    ) -> Self {
-        let enclave = network.enclave(&pair, definition);
+    pub(crate) fn new(network: &Arc<Network>, parts: &Parts, pairs: Vec<KeyPair>) -> Self {
+        let enclave = network.enclave(&pairs, &parts.definition);
         let store = Arc::new(MemoryStore::new());
-        let parts = (chain, definition, &enclave);
-        let node = Node::new(parts, Arc::clone(&store) as Arc<dyn Store>, Presence::Public);
+        let chain = Arc::new(SimChain::new(parts.chain.clone(), 0));
+        let reached = (&chain, &enclave);
+        let node =
+            Node::new(parts, reached, Arc::clone(&store) as Arc<dyn Store>, Presence::Public);
+        let keys: Vec<EnclaveKey> = pairs.iter().map(KeyPair::enclave_key).collect();
+        let pair = pairs.into_iter().next().expect("a key");
         Self {
             key: pair.enclave_key(),
             pair,
+            keys,
             enclave,
-            definition: Arc::clone(definition),
-            chain: chain.clone(),
+            chain,
+            parts: parts.clone(),
             store,
             node,
         }
     }
 
+    /// Whether it has this key.
+    pub(crate) fn holds(&self, key: &EnclaveKey) -> bool {
+        self.keys.contains(key)
+    }
+
+    /// The first of these members that it is itself; `None` when it is none of them.
+    pub(crate) fn among<'a>(&self, members: &'a [EnclaveKey]) -> Option<&'a EnclaveKey> {
+        members.iter().find(|key| self.holds(key))
+    }
+
     /// Stops at once and starts again on the same stores.
     pub(crate) async fn restart(&mut self) {
-        self.node = self.another(Arc::clone(&self.store), Presence::Public);
+        self.node = self.another(&self.chain, Arc::clone(&self.store), Presence::Public);
         if let Some(followed) = self.node.view.state.followed().unwrap() {
             self.enclave.set_position_at_least(followed).await.unwrap();
         }
@@ -113,16 +140,18 @@ impl Member {
     /// Loses its state and begins anew, with its payload store as it is.
     pub(crate) fn lose_state(&mut self) {
         self.store = Arc::new(MemoryStore::new());
-        self.node = self.another(Arc::clone(&self.store), Presence::Public);
+        self.node = self.another(&self.chain, Arc::clone(&self.store), Presence::Public);
     }
 
-    /// A second node on the same payload store with an empty state, which nobody sees.
+    /// A second node on the same payload store with an empty state, which nobody sees, beside a
+    /// chain that has no state of the past.
     pub(crate) fn rebuilt(&self) -> Node {
-        self.another(Arc::new(MemoryStore::new()), Presence::Silent)
+        let chain = Arc::new(SimChain::new(self.parts.chain.clone(), u64::MAX));
+        self.another(&chain, Arc::new(MemoryStore::new()), Presence::Silent)
     }
 
-    fn another(&self, store: Arc<MemoryStore>, presence: Presence) -> Node {
-        Node::new((&self.chain, &self.definition, &self.enclave), store, presence)
+    fn another(&self, chain: &Arc<SimChain>, store: Arc<MemoryStore>, presence: Presence) -> Node {
+        Node::new(&self.parts, (chain, &self.enclave), store, presence)
     }
 
     pub(crate) fn node(&self) -> &Node {
@@ -142,14 +171,15 @@ impl Member {
 
 impl Node {
     fn new(
-        (chain, definition, enclave): (&DevChain, &Arc<NetworkDefinition>, &Arc<SimEnclave>),
+        Parts { definition, confirmations, .. }: &Parts,
+        (chain, enclave): (&Arc<SimChain>, &Arc<SimEnclave>),
         store: Arc<dyn Store>,
         presence: Presence,
     ) -> Self {
         let state = State::open(store, StateOptions::default()).expect("state");
         let executor = Executor::new(Arc::clone(definition), Genesis::of(definition));
         let executor = executor.expect("our rules");
-        let chain: Arc<dyn Chain> = Arc::new(chain.clone());
+        let chain = Arc::clone(chain) as Arc<dyn Chain>;
         let enclave: Arc<dyn Enclave> = Arc::clone(enclave) as Arc<dyn Enclave>;
         let preparer = Arc::new(Preparer::new(definition.hash()));
         let parts = FollowerParts {
@@ -182,8 +212,8 @@ impl Node {
                     late.note(&payload);
                 }
             }));
-            enclave.set_handler(Arc::new(Members::new(view.clone(), 0)));
-            tokio::spawn(offer_histories(view.clone(), 0))
+            enclave.set_handler(Arc::new(Members::new(view.clone(), *confirmations)));
+            tokio::spawn(offer_histories(view.clone(), *confirmations))
         });
         Self { follower, service, comparison: Comparison::new(view.clone()), view, offers }
     }

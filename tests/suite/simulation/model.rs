@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use alloy_primitives::{Address, B256, keccak256};
+use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::SolValue as _;
 use coterie_core::{
     EnclaveKey, GroupId, PayloadKey, SignedPrivateTransaction,
@@ -17,7 +17,10 @@ use coterie_core::{
 };
 use coterie_node::{chain::BlockRef, state::Reason};
 
-use super::transactions::Action;
+use super::{
+    public::PublicState,
+    transactions::{Action, Look},
+};
 
 /// What a payload is.
 #[derive(Clone, Debug)]
@@ -65,7 +68,14 @@ pub(crate) struct Group {
     pub(crate) counted: Vec<(BlockRef, PayloadKey)>,
     /// The members after each transaction that changed them, by its place among those that counted.
     pub(crate) members_at: Vec<(usize, Vec<EnclaveKey>)>,
-    pub(crate) emitters: BTreeMap<Address, u64>,
+    /// What emitters and observers hold.
+    pub(crate) numbers: BTreeMap<Address, U256>,
+    /// Whether a contract changed the membership.
+    pub(crate) changed_by_contract: bool,
+    emitters: BTreeSet<Address>,
+    observers: BTreeSet<Address>,
+    forwarders: BTreeSet<Address>,
+    pending_owner: Address,
     contract_version: B256,
     nonces: HashMap<Address, u64>,
 }
@@ -75,8 +85,41 @@ pub(crate) struct Group {
 pub(crate) struct Model {
     pub(crate) groups: BTreeMap<GroupId, Group>,
     pub(crate) outcomes: Vec<Outcome>,
+    /// What was seen of the public chain by transactions that counted.
+    pub(crate) observations: Vec<Observation>,
     definition: B256,
     decided: HashMap<PayloadKey, B256>,
+}
+
+/// What a transaction saw of the public chain.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Observation {
+    pub(crate) group: GroupId,
+    pub(crate) block: BlockRef,
+    pub(crate) look: Look,
+    pub(crate) seen: U256,
+}
+
+/// What the private transactions of a block see of the public chain.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    /// Public state at the end of the parent block.
+    pub(crate) public: PublicState,
+    /// Hashes of the blocks before, by number.
+    pub(crate) hashes: Vec<B256>,
+}
+
+impl Surroundings {
+    /// What an observer sees; `None` when its call fails.
+    pub(crate) fn look(&self, look: Look) -> Option<U256> {
+        match look {
+            Look::Hash(number) => {
+                let hash = self.hashes.get(usize::try_from(number).ok()?).copied();
+                Some(hash.unwrap_or_default().into())
+            }
+            Look::Value(_) | Look::Balance(_) => self.public.look(look),
+        }
+    }
 }
 
 impl Model {
@@ -89,7 +132,7 @@ impl Model {
     /// inside; `None` for an id that nobody made.
     pub(crate) fn follow<'a>(
         &mut self,
-        block: BlockRef,
+        (block, around): (BlockRef, &Surroundings),
         markers: &[Marked],
         payload: impl Fn(PayloadKey) -> Option<(Address, &'a Content)>,
     ) {
@@ -109,7 +152,7 @@ impl Model {
                 Content::Transaction(sent) => {
                     self.decided.insert(key, marker.hash);
                     group = Some(sent.group);
-                    self.execute(block, key, sent)
+                    self.execute((block, around), key, sent)
                 }
             };
             if let Content::Transaction(sent) = content {
@@ -126,10 +169,20 @@ impl Model {
         self.outcomes.iter().find(|outcome| outcome.marker == *marker && outcome.key == key)
     }
 
-    fn execute(&mut self, block: BlockRef, key: PayloadKey, sent: &Sent) -> Reason {
+    fn execute(
+        &mut self,
+        (block, around): (BlockRef, &Surroundings),
+        key: PayloadKey,
+        sent: &Sent,
+    ) -> Reason {
         let mut group = self.groups.get(&sent.group).cloned().unwrap_or_else(Group::new);
-        let reason = group.execute(sent, self.definition);
+        let reason = group.execute(sent, self.definition, around);
         if reason == Reason::Executed {
+            if let Action::Observe(observer, look) = sent.action
+                && let Some(seen) = around.look(look).filter(|_| group.observes(observer))
+            {
+                self.observations.push(Observation { group: sent.group, block, look, seen });
+            }
             group.counted.push((block, key));
             let members = &group.facts.members;
             if group.members_at.last().is_none_or(|(_, last)| last != members) {
@@ -148,7 +201,12 @@ impl Group {
             owner: Address::ZERO,
             counted: Vec::new(),
             members_at: Vec::new(),
-            emitters: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            changed_by_contract: false,
+            emitters: BTreeSet::new(),
+            observers: BTreeSet::new(),
+            forwarders: BTreeSet::new(),
+            pending_owner: Address::ZERO,
             contract_version: B256::ZERO,
             nonces: HashMap::new(),
         }
@@ -162,7 +220,12 @@ impl Group {
         self.counted.iter().fold(B256::ZERO, fold)
     }
 
-    fn execute(&mut self, sent: &Sent, definition: B256) -> Reason {
+    /// Whether this is an observer.
+    fn observes(&self, contract: Address) -> bool {
+        self.observers.contains(&contract)
+    }
+
+    fn execute(&mut self, sent: &Sent, definition: B256, around: &Surroundings) -> Reason {
         match access::check_execution(Rules::Coterie, &self.facts, &sent.signed, sent.version) {
             Ok(()) => {}
             Err(Denied::Locked | Denied::NotLocked) => return Reason::Locked,
@@ -173,22 +236,67 @@ impl Group {
         if nonce != self.nonces.get(&sent.account).copied().unwrap_or_default() {
             return Reason::Nonce;
         }
-        if !self.run(sent, definition) {
+        if !self.run(sent, definition, around) {
             return Reason::Reverted;
         }
         self.nonces.insert(sent.account, nonce + 1);
         Reason::Executed
     }
 
-    /// Does what the transaction says; false when the contract refuses.
-    fn run(&mut self, sent: &Sent, definition: B256) -> bool {
-        let owns = sent.account == self.owner;
+    /// Does what the transaction says; false when a contract refuses: then nothing has changed.
+    fn run(&mut self, sent: &Sent, definition: B256, around: &Surroundings) -> bool {
+        let created = || contract_address(sent.account, sent.signed.transaction.nonce, sent.group);
         match &sent.action {
+            Action::Deploy => {
+                self.emitters.insert(created());
+                self.numbers.insert(created(), U256::ZERO);
+            }
+            Action::DeployObserver => {
+                self.observers.insert(created());
+                self.numbers.insert(created(), U256::ZERO);
+            }
+            Action::DeployForwarder => {
+                self.forwarders.insert(created());
+            }
+            Action::Store(to, value) if self.emitters.contains(to) => {
+                self.numbers.insert(*to, U256::from(*value));
+            }
+            Action::Observe(to, look) if self.observers.contains(to) => {
+                let Some(seen) = around.look(*look) else { return false };
+                self.numbers.insert(*to, seen);
+            }
+            Action::Through(to, actions) if self.forwarders.contains(to) => {
+                let before = self.clone();
+                if !actions.iter().all(|it| self.manage(*to, it, definition)) {
+                    *self = before;
+                    return false;
+                }
+                self.changed_by_contract |= self.contract_version != before.contract_version;
+            }
+            // Where nobody is nothing happens; another contract has no such function.
+            Action::Store(to, _) | Action::Observe(to, _) | Action::Through(to, _) => {
+                return !self.numbers.contains_key(to) && !self.forwarders.contains(to);
+            }
+            Action::DeployCode(_) | Action::Call(..) => {}
+            Action::Add(_)
+            | Action::Remove(_)
+            | Action::Lock
+            | Action::Unlock
+            | Action::Offer(_)
+            | Action::Accept => return self.manage(sent.account, &sent.action, definition),
+        }
+        true
+    }
+
+    /// A management call of `caller`; false when the contract refuses.
+    fn manage(&mut self, caller: Address, action: &Action, definition: B256) -> bool {
+        let owns = caller == self.owner;
+        match action {
             Action::Add(keys) => {
                 if !self.facts.locked || !(owns || self.owner.is_zero()) {
                     return false;
                 }
-                self.owner = sent.account;
+                self.owner = caller;
                 let mut have: BTreeSet<_> = self.facts.members.iter().cloned().collect();
                 for key in keys {
                     if have.insert(key.clone()) {
@@ -208,22 +316,34 @@ impl Group {
                 self.change_version(definition);
             }
             Action::Lock | Action::Unlock => {
-                let lock = sent.action == Action::Lock;
+                let lock = *action == Action::Lock;
                 if self.facts.locked == lock || !owns {
                     return false;
                 }
                 self.facts.locked = lock;
             }
-            Action::Deploy => {
-                let nonce = sent.signed.transaction.nonce;
-                self.emitters.insert(contract_address(sent.account, nonce, sent.group), 0);
-            }
-            Action::Store(emitter, value) => {
-                if let Some(stored) = self.emitters.get_mut(emitter) {
-                    *stored = *value;
+            Action::Offer(to) => {
+                if !owns {
+                    return false;
                 }
+                self.pending_owner = *to;
             }
-            Action::DeployCode(_) | Action::Call(..) => {}
+            Action::Accept => {
+                if caller != self.pending_owner {
+                    return false;
+                }
+                self.owner = caller;
+                self.pending_owner = Address::ZERO;
+                self.facts.owner = self.forwarders.contains(&caller).then_some(caller);
+            }
+            Action::Deploy
+            | Action::DeployCode(_)
+            | Action::Store(..)
+            | Action::DeployObserver
+            | Action::Observe(..)
+            | Action::DeployForwarder
+            | Action::Through(..)
+            | Action::Call(..) => unreachable!("no management call"),
         }
         true
     }

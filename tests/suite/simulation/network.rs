@@ -27,22 +27,27 @@ use coterie_node::{
 pub(crate) type Tamper =
     Arc<dyn Fn(&EnclaveKey, &str, Bytes) -> Result<Bytes, String> + Send + Sync>;
 
+/// An envelope that is pushed to the holder of a key.
+pub(crate) type Push = (EnclaveKey, Vec<u8>);
+
 /// Who holds which key, and what happens to messages between them.
 #[derive(Default)]
 pub(crate) struct Network {
     enclaves: Mutex<BTreeMap<EnclaveKey, Weak<SimEnclave>>>,
     tamper: Mutex<Option<Tamper>>,
+    /// Pushes that were acknowledged and not brought, while they are held.
+    held: Mutex<Option<Vec<Push>>>,
 }
 
 impl Network {
-    /// Makes an enclave that holds this key, with an empty payload store in memory.
+    /// Makes an enclave that holds these keys, with an empty payload store in memory.
     pub(crate) fn enclave(
         self: &Arc<Self>,
-        pair: &KeyPair,
+        pairs: &[KeyPair],
         definition: &NetworkDefinition,
     ) -> Arc<SimEnclave> {
         let inner = EmbeddedEnclave::offline(
-            vec![pair.clone()],
+            pairs.to_vec(),
             &Storage::Memory,
             definition.clone(),
             &EnclaveLimits::default(),
@@ -53,14 +58,26 @@ impl Network {
             outage: AtomicU32::new(0),
             refusals: AtomicU32::new(0),
         });
-        let known = Arc::downgrade(&enclave);
-        self.enclaves.lock().unwrap().insert(pair.enclave_key(), known);
+        for pair in pairs {
+            let known = Arc::downgrade(&enclave);
+            self.enclaves.lock().unwrap().insert(pair.enclave_key(), known);
+        }
         enclave
     }
 
     /// From now on answers go through `tamper`.
     pub(crate) fn tamper(&self, tamper: Option<Tamper>) {
         *self.tamper.lock().unwrap() = tamper;
+    }
+
+    /// From now on pushes are acknowledged and held.
+    pub(crate) fn hold_pushes(&self) {
+        *self.held.lock().unwrap() = Some(Vec::new());
+    }
+
+    /// The pushes that were held; from now on they are brought again.
+    pub(crate) fn held_pushes(&self) -> Vec<Push> {
+        self.held.lock().unwrap().take().unwrap_or_default()
     }
 
     fn holder(&self, key: &EnclaveKey) -> Option<Arc<SimEnclave>> {
@@ -72,6 +89,10 @@ impl Network {
 impl Carrier for Network {
     async fn push(&self, to: EnclaveKey, envelope: Vec<u8>) -> Result<(), String> {
         let holder = self.holder(&to).ok_or("nobody holds this key")?;
+        if let Some(held) = &mut *self.held.lock().unwrap() {
+            held.push((to, envelope));
+            return Ok(());
+        }
         holder.inner.store_envelope(&envelope).await.map_err(|error| error.to_string())?;
         Ok(())
     }
@@ -120,10 +141,7 @@ impl SimEnclave {
     }
 
     /// Seals and stores a payload here: its id, and an envelope for each other recipient.
-    pub(crate) async fn seal(
-        &self,
-        distribution: &Distribution,
-    ) -> (PayloadKey, Vec<(EnclaveKey, Vec<u8>)>) {
+    pub(crate) async fn seal(&self, distribution: &Distribution) -> (PayloadKey, Vec<Push>) {
         self.inner.seal_for(distribution).await.expect("sealed")
     }
 

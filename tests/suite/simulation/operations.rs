@@ -1,5 +1,8 @@
 //! What happens in one simulation: chosen by a seed, written to a log.
 
+mod membership;
+mod observing;
+
 use std::collections::BTreeSet;
 
 use alloy_primitives::{Address, B256};
@@ -14,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     model::Content,
     transactions::Action,
-    world::{Draft, Pending, Sealed, World},
+    world::{Draft, Pending, Sealed, World, WorldOptions},
 };
 
 /// What can happen; each must happen often enough over all seeds.
@@ -37,11 +40,29 @@ pub(crate) enum Event {
     Broken,
     Lag,
     Interleaved,
+    /// A transaction reads public state.
+    Observe,
+    /// A rebuild finds no old state on the chain.
+    Pruned,
+    /// A contract is made the owner of a group.
+    HandOver,
+    /// A contract adds.
+    AddThrough,
+    /// A contract removes.
+    RemoveThrough,
+    /// A node finds out by itself whom a contract will add.
+    Recipient,
+    /// A history is given after confirmations.
+    Confirmed,
+    /// A node is a member by both of its keys.
+    TwoKeys,
+    /// One of a node's keys is removed, the other stays.
+    KeyRemoved,
 }
 
 impl Event {
     /// All of them.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::Withheld,
         Self::Partial,
         Self::Late,
@@ -59,6 +80,15 @@ impl Event {
         Self::Broken,
         Self::Lag,
         Self::Interleaved,
+        Self::Observe,
+        Self::Pruned,
+        Self::HandOver,
+        Self::AddThrough,
+        Self::RemoveThrough,
+        Self::Recipient,
+        Self::Confirmed,
+        Self::TwoKeys,
+        Self::KeyRemoved,
     ];
 }
 
@@ -68,8 +98,9 @@ struct KnownGroup {
     id: GroupId,
     owner: u64,
     emitters: Vec<Address>,
+    observers: Vec<Address>,
     /// Who was ever removed.
-    removed: BTreeSet<usize>,
+    removed: BTreeSet<EnclaveKey>,
 }
 
 /// An envelope that comes too late.
@@ -110,8 +141,15 @@ impl Simulation {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let playing = random.random_range(3..=5);
         let dishonesty = if random.random_bool(0.4) { 0.0 } else { 0.12 };
+        let confirmations = if random.random_bool(0.3) { random.random_range(1..=3) } else { 0 };
+        let options = WorldOptions {
+            members: playing + 1,
+            two_keys: random.random_bool(0.5).then(|| random.random_range(0..playing)),
+            public: true,
+            confirmations,
+        };
         Self {
-            world: World::new(playing + 1),
+            world: World::with_options(options, |_| {}),
             events: BTreeSet::new(),
             log: Vec::new(),
             random,
@@ -127,7 +165,7 @@ impl Simulation {
 
     /// Does everything up to the end, and lets it settle.
     pub(crate) async fn run(&mut self) {
-        let steps = self.random.random_range(25..45);
+        let steps = self.random.random_range(28..50);
         for _ in 0..steps {
             self.step().await;
         }
@@ -144,11 +182,13 @@ impl Simulation {
     async fn step(&mut self) {
         match self.random.random_range(0..100) {
             0..8 => self.create().await,
-            8..34 => self.store().await,
-            34..40 => self.deploy().await,
-            40..52 => self.change_members().await,
-            52..56 => self.junk(),
-            56..60 => self.copy(),
+            8..25 => self.store().await,
+            25..35 => self.observe().await,
+            35..38 => self.deploy().await,
+            38..42 => self.hand_over().await,
+            42..54 => self.change_members().await,
+            54..57 => self.junk(),
+            57..60 => self.copy(),
             60..63 => self.broken().await,
             63..66 => self.restart().await,
             66..68 => self.crash().await,
@@ -176,19 +216,27 @@ impl Simulation {
             return self.store().await;
         }
         let from = self.random.random_range(0..self.playing);
-        let mut keys = vec![self.world.members[from].key.clone()];
-        for other in 0..self.playing {
-            if other != from && self.random.random_bool(0.6) {
-                keys.push(self.world.members[other].key.clone());
+        let key = self.world.members[from].keys.choose(&mut self.random).cloned();
+        let Some(key) = key else { return };
+        let mut keys = vec![key.clone()];
+        for other in self.playing_keys() {
+            if other != key && self.random.random_bool(0.6) {
+                keys.push(other);
             }
         }
         let id = GroupId(B256::from(self.random.random::<[u8; 32]>()));
         let owner = self.new_account();
-        let group = KnownGroup { id, owner, emitters: Vec::new(), removed: BTreeSet::new() };
-        self.groups.push(group);
+        self.groups.push(KnownGroup {
+            id,
+            owner,
+            emitters: Vec::new(),
+            observers: Vec::new(),
+            removed: BTreeSet::new(),
+        });
         let mut draft = Draft {
             group: id,
             from,
+            key,
             account: owner,
             nonce: 0,
             version: B256::ZERO,
@@ -231,62 +279,6 @@ impl Simulation {
         self.send_as_it_comes(&draft).await;
     }
 
-    async fn change_members(&mut self) {
-        let Some((group, from)) = self.group_and_member() else { return };
-        let Some(facts) = self.world.members[from].node().facts(self.groups[group].id) else {
-            return;
-        };
-        let owner = match self.random.random_bool(0.9) {
-            true => self.groups[group].owner,
-            false => ACCOUNTS.start,
-        };
-        let Some(mut draft) = self.draft(group, from, owner) else { return };
-        let outside: Vec<usize> = (0..self.playing)
-            .filter(|other| !facts.members.contains(&self.world.members[*other].key))
-            .collect();
-        let add = outside.choose(&mut self.random).copied();
-        if facts.locked && self.random.random_bool(0.5) {
-            draft.action = Action::Unlock;
-            self.note(format!("{from} unlocks {}", draft.group));
-            return self.send_as_it_comes(&draft).await;
-        }
-        match add.filter(|_| facts.locked || self.random.random_bool(0.7)) {
-            Some(added) => self.add(group, draft, added, facts.locked).await,
-            None if !facts.locked && facts.members.len() > 1 => {
-                let others =
-                    facts.members.iter().filter(|key| **key != self.world.members[from].key);
-                let Some(key) = others.choose(&mut self.random).cloned() else { return };
-                let number = self.world.member_of(&key);
-                self.groups[group].removed.insert(number);
-                draft.action = Action::Remove(key);
-                self.note(format!("{from} removes {number} from {}", draft.group));
-                self.send_as_it_comes(&draft).await;
-            }
-            None => {}
-        }
-    }
-
-    async fn add(&mut self, group: usize, mut draft: Draft, added: usize, locked: bool) {
-        if !locked {
-            draft.action = Action::Lock;
-            self.note(format!("{} locks {}", draft.from, draft.group));
-            self.send_as_it_comes(&draft).await;
-            draft.nonce += 1;
-            if self.random.random_bool(0.3) {
-                self.mine().await;
-                self.follow().await;
-            }
-        }
-        let key = self.world.members[added].key.clone();
-        draft.to.push(key.clone());
-        draft.action = Action::Add(vec![key]);
-        self.note(format!("{} adds {added} to {}", draft.from, draft.group));
-        self.send_as_it_comes(&draft).await;
-        if self.groups[group].removed.contains(&added) {
-            self.happened(Event::Rejoin);
-        }
-    }
-
     /// A transaction of a member in a group that it is a member of by its own state.
     fn draft(&mut self, group: usize, from: usize, account: u64) -> Option<Draft> {
         let id = self.groups[group].id;
@@ -294,9 +286,13 @@ impl Simulation {
         let address = self.world.account(account).address();
         let waiting = self.pending().filter(|sent| sent.0 == id && sent.1 == address).count();
         let nonce = self.world.members[from].node().nonce(id, address) + waiting as u64;
+        let member = &self.world.members[from];
+        let mine = facts.members.iter().filter(|key| member.holds(key));
+        let key = mine.choose(&mut self.random).unwrap_or(&member.key).clone();
         Some(Draft {
             group: id,
             from,
+            key,
             account,
             nonce,
             version: facts.version,
@@ -326,10 +322,16 @@ impl Simulation {
             .filter(|number| {
                 let member = &self.world.members[*number];
                 let facts = member.node().facts(id).filter(|_| !member.node().is_joining(id));
-                facts.is_some_and(|facts| facts.members.contains(&member.key))
+                facts.is_some_and(|facts| member.among(&facts.members).is_some())
             })
             .collect();
         Some((group, *members.choose(&mut self.random)?))
+    }
+
+    /// All keys of those that take part.
+    fn playing_keys(&self) -> Vec<EnclaveKey> {
+        let playing = self.world.members.iter().take(self.playing);
+        playing.flat_map(|member| member.keys.clone()).collect()
     }
 
     fn signer(&mut self, from: usize) -> Option<u64> {
@@ -355,10 +357,10 @@ impl Simulation {
             self.happened(Event::InFlight);
         }
         let dishonest = self.random.random_bool(self.dishonesty);
-        if dishonest && matches!(draft.action, Action::Store(..)) && self.random.random_bool(0.4) {
+        if dishonest && matches!(draft.action, Action::Store(..)) && self.random.random_bool(0.6) {
             return self.equivocate(draft).await;
         }
-        let sealed = self.world.seal(draft).await;
+        let sealed = self.seal(draft).await;
         self.mark(sealed.key, draft);
         if !dishonest || sealed.envelopes.is_empty() {
             let times = if self.random.random_bool(0.08) { 2 } else { 1 };
@@ -405,8 +407,9 @@ impl Simulation {
 
     /// Two transactions with one nonce, each for a part of the members.
     async fn equivocate(&mut self, draft: &Draft) {
-        let me = self.world.members[draft.from].key.clone();
-        let others: Vec<EnclaveKey> = draft.to.iter().filter(|key| **key != me).cloned().collect();
+        let me = &self.world.members[draft.from];
+        let others: Vec<EnclaveKey> =
+            draft.to.iter().filter(|key| !me.holds(key)).cloned().collect();
         let (first, second): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|_| self.random.random_bool(0.5));
         if first.is_empty() || second.is_empty() {
@@ -631,13 +634,30 @@ impl Simulation {
     async fn restart(&mut self) {
         let member = self.random.random_range(0..self.playing);
         self.happened(Event::Restart);
-        if self.random.random_bool(0.2) {
-            self.note(format!("{member} loses its state"));
-            self.world.members[member].lose_state();
+        if self.random.random_bool(0.3) {
+            self.lose_state(member).await;
         } else {
             self.note(format!("{member} restarts"));
             self.world.members[member].restart().await;
         }
+    }
+
+    /// A member begins anew. The chain has no state of what it followed before, which it does not
+    /// need, unless it waits for a history.
+    async fn lose_state(&mut self, number: usize) {
+        self.note(format!("{number} loses its state"));
+        let head = self.world.chain.head();
+        let member = &self.world.members[number];
+        let joins = self.groups.iter().any(|group| member.node().is_joining(group.id));
+        let known = member.followed().filter(|_| !joins);
+        let known = known.map(|followed| self.world.common(followed, head).number);
+        let member = &mut self.world.members[number];
+        member.lose_state();
+        let Some(known) = known else { return };
+        self.events.insert(Event::Pruned);
+        member.chain.set_oldest(known);
+        member.catch_up().await.expect("followed again");
+        member.chain.set_oldest(0);
     }
 
     /// A member ends in the middle of following, and starts again.
@@ -669,6 +689,9 @@ impl Simulation {
         for group in self.groups.iter().map(id).collect::<Vec<_>>() {
             if self.world.members.iter().any(|member| member.node().is_joining(group)) {
                 self.happened(Event::Join);
+                if self.world.confirmations() > 0 {
+                    self.happened(Event::Confirmed);
+                }
             }
         }
     }
@@ -688,22 +711,34 @@ impl Simulation {
         let from = facts.members.first().map(|key| self.world.member_of(key));
         let Some(from) = from else { return false };
         self.note(format!("the newcomer {newcomer} is added to {group} by {from}"));
-        let owner = self.groups[at].owner;
-        let Some(mut draft) = self.draft(at, from, owner) else { return false };
+        let account = if facts.owner.is_some() { ACCOUNTS.start } else { self.groups[at].owner };
+        let Some(mut draft) = self.draft(at, from, account) else { return false };
+        let manage = |action| match facts.owner {
+            Some(contract) => Action::Through(contract, vec![action]),
+            None => action,
+        };
+        // All of its history was long ago.
+        let head = self.world.chain.head().number;
+        self.world.members[newcomer].chain.set_oldest(head);
         if !facts.locked {
-            draft.action = Action::Lock;
+            draft.action = manage(Action::Lock);
             self.send_in_block(&draft).await;
             draft.nonce += 1;
+            // Before, no node can find out whom a contract will add.
+            if facts.owner.is_some() {
+                self.follow().await;
+            }
         }
         draft.to.push(key.clone());
-        draft.action = Action::Add(vec![key]);
+        draft.action = manage(Action::Add(vec![key]));
         self.send_in_block(&draft).await;
         true
     }
 
     async fn send_in_block(&mut self, draft: &Draft) {
-        let key = self.world.send(draft).await;
-        self.mark(key, draft);
+        let sealed = self.seal(draft).await;
+        self.deliver(&sealed, |_| true).await;
+        self.mark(sealed.key, draft);
         let pending = std::mem::take(&mut self.pool);
         self.world.mine(pending);
     }

@@ -25,6 +25,16 @@ sol! {
         function store(uint256 newValue) external;
         function value() external returns (uint256);
     }
+
+    interface Forwarder {
+        function forwardAll(address target, bytes[] calls) external;
+    }
+
+    interface Observer {
+        function observeValue(address emitter) external;
+        function observeBalance(address account) external;
+        function observeHash(uint256 number) external;
+    }
 }
 
 /// The chain id of all simulations.
@@ -44,28 +54,110 @@ pub(crate) enum Action {
     DeployCode(Bytes),
     /// Stores a number in an emitter.
     Store(Address, u64),
+    /// Deploys an observer.
+    DeployObserver,
+    /// Lets an observer keep what it sees of the public chain.
+    Observe(Address, Look),
+    /// Deploys a forwarder, which anybody can use.
+    DeployForwarder,
+    /// Offers the ownership of the group.
+    Offer(Address),
+    /// Takes the offered ownership.
+    Accept,
+    /// Lets a forwarder make management calls, all or none.
+    Through(Address, Vec<Action>),
     /// Calls a contract.
     Call(Address, Bytes),
+}
+
+/// What an observer looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// The number in a public emitter.
+    Value(Address),
+    /// The balance of a public account.
+    Balance(Address),
+    /// The hash of a block.
+    Hash(u64),
+}
+
+impl Look {
+    fn call(self) -> Bytes {
+        match self {
+            Self::Value(emitter) => Observer::observeValueCall { emitter }.abi_encode(),
+            Self::Balance(account) => Observer::observeBalanceCall { account }.abi_encode(),
+            Self::Hash(number) => {
+                Observer::observeHashCall { number: U256::from(number) }.abi_encode()
+            }
+        }
+        .into()
+    }
 }
 
 impl Action {
     /// Whether it concerns the membership.
     pub(crate) fn is_membership(&self) -> bool {
         matches!(self, Self::Add(_) | Self::Remove(_) | Self::Lock | Self::Unlock)
+            || self.forwarded().iter().any(Self::is_membership)
+    }
+
+    /// The keys that it adds, however.
+    pub(crate) fn added(&self) -> Vec<EnclaveKey> {
+        if let Self::Add(keys) = self {
+            return keys.clone();
+        }
+        self.forwarded().iter().flat_map(Self::added).collect()
+    }
+
+    /// What it lets a forwarder do.
+    fn forwarded(&self) -> &[Self] {
+        if let Self::Through(_, actions) = self { actions } else { &[] }
+    }
+
+    fn management_call(&self) -> Option<ManagementCall> {
+        Some(match self {
+            Self::Add(keys) => ManagementCall::AddParticipants(keys.clone()),
+            Self::Remove(key) => ManagementCall::RemoveParticipant(key.clone()),
+            Self::Lock => ManagementCall::Lock,
+            Self::Unlock => ManagementCall::Unlock,
+            Self::Offer(to) => ManagementCall::TransferOwnership(*to),
+            Self::Accept => ManagementCall::AcceptOwnership,
+            Self::Deploy
+            | Self::DeployCode(_)
+            | Self::Store(..)
+            | Self::DeployObserver
+            | Self::Observe(..)
+            | Self::DeployForwarder
+            | Self::Through(..)
+            | Self::Call(..) => return None,
+        })
     }
 
     fn to_and_input(&self) -> (TxKind, Bytes) {
-        let manage = |call: ManagementCall| (TxKind::Call(MANAGEMENT_PROXY), call.encode().into());
         match self {
-            Self::Add(keys) => manage(ManagementCall::AddParticipants(keys.clone())),
-            Self::Remove(key) => manage(ManagementCall::RemoveParticipant(key.clone())),
-            Self::Lock => manage(ManagementCall::Lock),
-            Self::Unlock => manage(ManagementCall::Unlock),
+            Self::Add(_)
+            | Self::Remove(_)
+            | Self::Lock
+            | Self::Unlock
+            | Self::Offer(_)
+            | Self::Accept => {
+                let call = self.management_call().expect("a management call");
+                (TxKind::Call(MANAGEMENT_PROXY), call.encode().into())
+            }
             Self::Deploy => (TxKind::Create, creation_code("EventEmitter")),
             Self::DeployCode(code) => (TxKind::Create, code.clone()),
             Self::Store(to, value) => {
                 let call = Emitter::storeCall { newValue: U256::from(*value) };
                 (TxKind::Call(*to), call.abi_encode().into())
+            }
+            Self::DeployObserver => (TxKind::Create, creation_code("Observer")),
+            Self::Observe(observer, look) => (TxKind::Call(*observer), look.call()),
+            Self::DeployForwarder => (TxKind::Create, creation_code("Forwarder")),
+            Self::Through(forwarder, actions) => {
+                let calls = actions.iter().filter_map(Self::management_call);
+                let calls = calls.map(|call| call.encode().into()).collect();
+                let call = Forwarder::forwardAllCall { target: MANAGEMENT_PROXY, calls };
+                (TxKind::Call(*forwarder), call.abi_encode().into())
             }
             Self::Call(to, input) => (TxKind::Call(*to), input.clone()),
         }
@@ -111,14 +203,24 @@ pub(crate) fn text(transaction: &SignedPrivateTransaction, version: B256) -> Byt
 
 /// A marker of any data, signed: its hash and its bytes.
 pub(crate) fn marker(signer: &AccountKey, nonce: u64, data: &[u8]) -> (B256, Bytes) {
+    let to = TxKind::Call(FLEXIBLE_PRIVACY);
+    public_transaction(signer, nonce, (to, 0, Bytes::copy_from_slice(data)))
+}
+
+/// Any public transaction, signed: its hash and its bytes.
+pub(crate) fn public_transaction(
+    signer: &AccountKey,
+    nonce: u64,
+    (to, value, input): (TxKind, u64, Bytes),
+) -> (B256, Bytes) {
     let transaction = TxLegacy {
         chain_id: Some(CHAIN_ID),
         nonce,
         gas_price: 0,
-        gas_limit: 100_000,
-        to: TxKind::Call(FLEXIBLE_PRIVACY),
-        value: U256::ZERO,
-        input: Bytes::copy_from_slice(data),
+        gas_limit: 1_000_000,
+        to,
+        value: U256::from(value),
+        input,
     };
     let signature = signer.sign_hash(&transaction.signature_hash()).expect("signed");
     let envelope = TxEnvelope::from(transaction.into_signed(signature));

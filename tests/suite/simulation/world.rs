@@ -2,11 +2,11 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use coterie_core::{
     AccountKey, EnclaveKey, GroupId, NetworkDefinition, PayloadKey, contracts::CODE_HASHES,
 };
@@ -19,12 +19,14 @@ use coterie_node::{
         Distribution,
         keys::{KeyPair, SecretKey},
     },
+    service::{SendError, Tenant},
 };
 
 use super::{
-    member::Member,
-    model::{Content, Marked, Model, Sent},
-    network::Network,
+    member::{Member, Parts},
+    model::{Content, Marked, Model, Sent, Surroundings},
+    network::{Network, Push},
+    public::{CHANGER, PublicState},
     transactions::{self, Action, CHAIN_ID, account},
 };
 
@@ -43,6 +45,8 @@ pub(crate) struct SimBlock {
     pub(crate) parent: B256,
     pub(crate) markers: Vec<Marked>,
     pub(crate) pending: Vec<Pending>,
+    /// Public state after it.
+    pub(crate) public: PublicState,
     nonces: HashMap<u64, u64>,
 }
 
@@ -52,6 +56,8 @@ pub(crate) struct Known {
     /// Whose marker decides; zero: anyone's.
     pub(crate) signer: Address,
     pub(crate) content: Content,
+    /// Members whom it is for, its sender's among them.
+    pub(crate) recipients: BTreeSet<usize>,
     /// Member and its followed block when it stored the payload.
     pub(crate) arrived: BTreeMap<usize, Option<BlockRef>>,
     /// Whether its sender treated members differently.
@@ -64,6 +70,8 @@ pub(crate) struct Draft {
     pub(crate) group: GroupId,
     /// The sending member.
     pub(crate) from: usize,
+    /// Which of its keys sends.
+    pub(crate) key: EnclaveKey,
     /// Number of the private account.
     pub(crate) account: u64,
     pub(crate) nonce: u64,
@@ -82,6 +90,18 @@ pub(crate) struct Sealed {
     pub(crate) envelopes: Vec<(usize, Vec<u8>)>,
 }
 
+/// How a world is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WorldOptions {
+    pub(crate) members: usize,
+    /// The member that has a second key.
+    pub(crate) two_keys: Option<usize>,
+    /// Whether public state changes from block to block.
+    pub(crate) public: bool,
+    /// Blocks that must follow an addition before its history is given.
+    pub(crate) confirmations: u64,
+}
+
 /// Everything.
 pub(crate) struct World {
     pub(crate) chain: DevChain,
@@ -89,7 +109,10 @@ pub(crate) struct World {
     pub(crate) definition: Arc<NetworkDefinition>,
     pub(crate) members: Vec<Member>,
     pub(crate) payloads: HashMap<PayloadKey, Known>,
+    options: WorldOptions,
     blocks: HashMap<B256, SimBlock>,
+    /// How many blocks were made, on all branches.
+    made: u64,
     accounts: RefCell<HashMap<u64, AccountKey>>,
 }
 
@@ -104,9 +127,19 @@ impl World {
         members: usize,
         change: impl FnOnce(&mut NetworkDefinition),
     ) -> Self {
+        Self::with_options(WorldOptions { members, ..WorldOptions::default() }, change)
+    }
+
+    /// A chain with its first block, and members with nothing.
+    pub(crate) fn with_options(
+        options: WorldOptions,
+        change: impl FnOnce(&mut NetworkDefinition),
+    ) -> Self {
+        let funded = (account(CHANGER).address(), U256::from(1_000_000_000));
         let chain = DevChain::new(DevOptions {
             chain_id: CHAIN_ID,
             mining: Mining::Manual,
+            accounts: vec![funded],
             ..DevOptions::default()
         });
         let mut definition = NetworkDefinition::coterie("simulation", CHAIN_ID, CODE_HASHES);
@@ -117,8 +150,17 @@ impl World {
             let secret = account(1_000_000 + number as u64).address().into_word();
             KeyPair::from_secret(SecretKey::from_bytes(alloy_primitives::keccak256(secret).0))
         };
-        let members = (0..members)
-            .map(|number| Member::new(&network, &chain, &definition, pair(number)))
+        let parts = Parts {
+            definition: Arc::clone(&definition),
+            chain: chain.clone(),
+            confirmations: options.confirmations,
+        };
+        let members = (0..options.members)
+            .map(|number| {
+                let second = (options.two_keys == Some(number)).then(|| pair(options.members));
+                let pairs = std::iter::once(pair(number)).chain(second).collect();
+                Member::new(&network, &parts, pairs)
+            })
             .collect();
         let at = chain.head();
         let genesis = SimBlock {
@@ -126,6 +168,7 @@ impl World {
             parent: B256::ZERO,
             markers: Vec::new(),
             pending: Vec::new(),
+            public: PublicState::default(),
             nonces: HashMap::new(),
         };
         let blocks = HashMap::from([(at.hash, genesis)]);
@@ -135,9 +178,16 @@ impl World {
             definition,
             members,
             payloads: HashMap::new(),
+            options,
             blocks,
+            made: 0,
             accounts: RefCell::default(),
         }
+    }
+
+    /// Blocks that must follow an addition before its history is given.
+    pub(crate) const fn confirmations(&self) -> u64 {
+        self.options.confirmations
     }
 
     /// The key of an account, by its number.
@@ -147,16 +197,15 @@ impl World {
 
     /// The number of a member, by its key.
     pub(crate) fn member_of(&self, key: &EnclaveKey) -> usize {
-        self.members.iter().position(|member| member.key == *key).expect("a member's key")
+        self.members.iter().position(|member| member.holds(key)).expect("a member's key")
     }
 
     /// Signs a private transaction.
     pub(crate) fn sent(&self, draft: &Draft) -> Sent {
-        let from = self.members[draft.from].key.clone();
         let account = self.account(draft.account);
         let signed = transactions::private_transaction(
             draft.group,
-            &from,
+            &draft.key,
             &account,
             draft.nonce,
             &draft.action,
@@ -175,7 +224,7 @@ impl World {
         let sent = self.sent(draft);
         let signer = draft.signer.map_or(Address::ZERO, |signer| self.account(signer).address());
         let distribution = Distribution {
-            from: self.members[draft.from].key.clone(),
+            from: draft.key.clone(),
             to: draft.to.clone(),
             text: transactions::text(&sent.signed, sent.version),
             marker_signer: signer,
@@ -183,11 +232,38 @@ impl World {
         };
         let sender = &self.members[draft.from];
         let (key, envelopes) = sender.enclave.seal(&distribution).await;
-        let arrived = BTreeMap::from([(draft.from, sender.followed())]);
+        self.sealed(draft.from, key, (signer, sent), envelopes)
+    }
+
+    /// The same by the sender's node, which checks, and finds version and recipients by itself.
+    pub(crate) async fn distribute(&mut self, draft: &Draft) -> Result<Sealed, SendError> {
+        let mut sent = self.sent(draft);
+        let facts = self.members[draft.from].node().facts(draft.group);
+        sent.version = facts.map_or(draft.version, |facts| facts.version);
+        let signer = draft.signer.map(|signer| self.account(signer).address());
+        let tenant = Tenant { key: draft.key.clone() };
+        let service = &self.members[draft.from].node().service;
+        self.network.hold_pushes();
+        let data = service.distribute_raw_transaction(&tenant, &sent.signed.encode(), signer).await;
+        let envelopes = self.network.held_pushes();
+        let key = PayloadKey::from_slice(&data?).expect("an id");
+        Ok(self.sealed(draft.from, key, (signer.unwrap_or_default(), sent), envelopes))
+    }
+
+    fn sealed(
+        &mut self,
+        from: usize,
+        key: PayloadKey,
+        (signer, sent): (Address, Sent),
+        envelopes: Vec<Push>,
+    ) -> Sealed {
+        let arrived = BTreeMap::from([(from, self.members[from].followed())]);
         let content = Content::Transaction(Box::new(sent));
-        self.payloads.insert(key, Known { signer, content, arrived, cheated: false });
-        let envelopes =
+        let envelopes: Vec<_> =
             envelopes.into_iter().map(|(key, bytes)| (self.member_of(&key), bytes)).collect();
+        let mut recipients: BTreeSet<usize> = envelopes.iter().map(|(number, _)| *number).collect();
+        recipients.insert(from);
+        self.payloads.insert(key, Known { signer, content, recipients, arrived, cheated: false });
         Sealed { key, envelopes }
     }
 
@@ -209,7 +285,8 @@ impl World {
             id = Some(self.members[number].enclave.store(&envelope).await);
         }
         let key = id.expect("somebody");
-        self.payloads.insert(key, Known { signer, content, arrived, cheated: false });
+        let recipients = arrived.keys().copied().collect();
+        self.payloads.insert(key, Known { signer, content, recipients, arrived, cheated: false });
         key
     }
 
@@ -261,8 +338,21 @@ impl World {
             raw.push(bytes);
             markers.push(Marked { data: data.clone(), from: key.address(), hash });
         }
-        let at = self.chain.mine_on(parent, &raw).expect("valid markers");
-        self.blocks.insert(at.hash, SimBlock { at, parent, markers, pending, nonces });
+        let mut public = self.blocks[&parent].public;
+        self.made += 1;
+        if self.options.public {
+            let (fields, changed) = public.change(self.made);
+            public = changed;
+            let nonce = nonces.entry(CHANGER).or_default();
+            let (_, bytes) =
+                transactions::public_transaction(&self.account(CHANGER), *nonce, fields);
+            *nonce += 1;
+            // Before the markers or after them: they see the end of the parent block.
+            let at = if self.made.is_multiple_of(2) { 0 } else { raw.len() };
+            raw.insert(at, bytes);
+        }
+        let at = self.chain.mine_on(parent, &raw).expect("valid transactions");
+        self.blocks.insert(at.hash, SimBlock { at, parent, markers, pending, public, nonces });
         at
     }
 
@@ -290,6 +380,15 @@ impl World {
         false
     }
 
+    /// The last block that both are, or are descended from.
+    pub(crate) fn common(&self, a: BlockRef, b: BlockRef) -> BlockRef {
+        let mut block = &self.blocks[&a.hash];
+        while !self.is_ancestor(block.at, b) {
+            block = &self.blocks[&block.parent];
+        }
+        block.at
+    }
+
     /// Whether a member could read the payload when it followed `block`.
     pub(crate) fn in_time(&self, member: usize, key: PayloadKey, block: BlockRef) -> bool {
         let Some(known) = self.payloads.get(&key) else { return false };
@@ -307,8 +406,12 @@ impl World {
             let known: Option<&Known> = self.payloads.get(&key);
             known.map(|known| (known.signer, &known.content))
         };
+        let genesis = self.chain.genesis_hash();
+        let mut around = Surroundings { public: PublicState::default(), hashes: vec![genesis] };
         for block in self.canonical() {
-            model.follow(block.at, &block.markers, payload);
+            model.follow((block.at, &around), &block.markers, payload);
+            around.public = block.public;
+            around.hashes.push(block.at.hash);
         }
         model
     }
