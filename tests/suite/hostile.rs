@@ -4,8 +4,10 @@
 //! Same parts as in the simulations: real enclaves, chain, execution and joining, no HTTP.
 
 mod givers;
+mod keys;
 mod markers;
 mod outage;
+mod owners;
 mod rules;
 
 use std::future::Future;

@@ -34,7 +34,7 @@ pub(crate) use self::{
     model::Content,
     network::Tamper,
     transactions::{Action, text},
-    world::{Draft, Pending, World},
+    world::{Draft, Pending, World, WorldOptions},
 };
 
 /// Seeds of the gate.

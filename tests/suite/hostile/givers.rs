@@ -10,6 +10,7 @@ use coterie_core::EnclaveKey;
 use coterie_node::{
     enclave::Enclave as _,
     service::messages::{self, HistoryPage},
+    state::Reason,
 };
 
 use super::{GROUP, OTHER, add, agree, draft, draft_by, group, keys, marker, run, send, stored};
@@ -425,5 +426,36 @@ fn who_asks_for_group_ids_without_end_is_stopped() {
         }
         assert_eq!(answered, 1_000);
         assert!(ask(2, 1).await);
+    });
+}
+
+#[test]
+fn what_a_history_does_not_have_was_not_late() {
+    run(async {
+        let mut world = World::new(3);
+        let emitter = group(&mut world, &[0, 1, 2]).await;
+        // The others never get this one.
+        let store = draft(&world, 0, Action::Store(emitter, 5));
+        let sealed = world.seal(&store).await;
+        world.mine(vec![marker(&store, sealed.key), marker(&store, sealed.key)]);
+        world.catch_up().await;
+        let markers: Vec<B256> = world.head().markers.iter().map(|it| it.hash).collect();
+        let node = world.members[0].node();
+        let giver = world.members[1].key.clone();
+        node.service.heal(&node.service.default_tenant(), GROUP, Some(giver)).await.unwrap();
+        assert!(world.settle(|world| stored(world, 0, emitter) == 1).await);
+        agree(&world, &[0, 1, 2]);
+        for rebuilt in [false, true] {
+            if rebuilt {
+                world.members[0].lose_state();
+                world.catch_up().await;
+            }
+            let receipt = world.members[0].node().receipt(markers[0]).await.expect("a receipt");
+            assert_eq!(receipt.reason, Reason::NotInHistory, "rebuilt: {rebuilt}");
+            let receipt = world.members[0].node().receipt(markers[1]).await.expect("a receipt");
+            let outcome = (receipt.reason, receipt.decided_by, receipt.outcome);
+            let want = (Reason::Duplicate, Some(markers[0]), Some(Reason::NotInHistory));
+            assert_eq!(outcome, want, "rebuilt: {rebuilt}");
+        }
     });
 }
