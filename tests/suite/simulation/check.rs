@@ -168,8 +168,15 @@ fn disagreement(world: &World, model: &Model, id: GroupId) -> Option<String> {
     let group = &model.groups[&id];
     world.members.iter().enumerate().find_map(|(number, member)| {
         let standing = standing(world, model, id, number)?;
-        // A removed member keeps what it had, also while it waits to be told of its return.
-        let want = &group.counted[..standing.left.map_or(group.counted.len(), |left| left.0)];
+        // A removed member keeps what it had, also while it waits to be told of its return. A
+        // history ends with a whole block, also one that is given up to a removal.
+        let end = standing.left.map_or(group.counted.len(), |(end, removal)| {
+            match member.node().view.following.is_covered(id, removal) {
+                true => group.counted.partition_point(|it| it.0.number <= removal.number),
+                false => end,
+            }
+        });
+        let want = &group.counted[..end];
         let have = member.node().counted(id);
         let joining = member.node().is_joining(id) && standing.left.is_none();
         let differ = have.iter().zip(want).position(|(have, want)| have != want);
