@@ -54,8 +54,17 @@ pub struct Members {
     lists: Cache<ListKey, Arc<Vec<HistoryEntry>>, Entries>,
     memberships: Memberships,
     asked: Limiter,
-    /// When taking over what was offered was started, and what was followed then.
-    offers: Cache<(GroupId, EnclaveKey), (Instant, BlockRef)>,
+    offers: Cache<(GroupId, EnclaveKey), Begun>,
+}
+
+/// Taking over what was offered was started.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    since: Instant,
+    /// What was followed then.
+    followed: BlockRef,
+    /// The number of the addition's block.
+    added: u64,
 }
 
 /// Which list: the records up to a block may be replaced, so their outcome belongs to it.
@@ -163,30 +172,37 @@ impl Members {
         if !self.asked.allows(giver, Instant::now()) {
             return Err(Refusal::Later);
         }
-        let group = GroupId(offer.group);
-        if self.holds_with(giver, group).await? {
-            return Ok(Bytes::new());
-        }
+        let (group, added) = (GroupId(offer.group), BlockRef::from(offer.added));
         // A follower that has not begun would forget it.
         let followed = self.view.followed().ok_or(Refusal::Later)?;
+        if self.holds_with(giver, group).await? {
+            // What we hold on a branch that we are about to leave goes with it.
+            let canonical = self.view.state.canonical(added.number)?;
+            let follows =
+                added.number <= followed.number && canonical.is_none_or(|it| it == added.hash);
+            return if follows { Ok(Bytes::new()) } else { Err(Refusal::Later) };
+        }
         let at = (group, giver.clone());
-        if !self.is_begun(&at)? {
-            let (giver, added) = (Some(giver.clone()), Some(offer.added.into()));
-            let take_over = TakeOver { group, giver, added };
+        if !self.is_begun(&at, added)? {
+            let take_over = TakeOver { group, giver: Some(giver.clone()), added: Some(added) };
             // A full queue means that many offers wait: this one comes again.
             if self.view.following.requests.try_send(take_over).is_ok() {
-                self.offers.insert(at, (Instant::now(), followed));
+                let (since, added) = (Instant::now(), added.number);
+                self.offers.insert(at, Begun { since, followed, added });
             }
         }
         Err(Refusal::Later)
     }
 
-    /// Whether taking over what was offered was started lately, and on the branch that we follow:
-    /// what came of it on another one was left with it.
-    fn is_begun(&self, offer: &(GroupId, EnclaveKey)) -> Result<bool, StateError> {
-        let Some((since, followed)) = self.offers.get(offer) else { return Ok(false) };
-        let canonical = self.view.state.canonical(followed.number)?;
-        Ok(since.elapsed() < OFFER_SPAN && canonical.is_none_or(|hash| hash == followed.hash))
+    /// Whether taking over what is offered was started lately: for the same addition, as far as we
+    /// can tell, and on the branch that we follow. At most once for each block that comes, then.
+    fn is_begun(&self, offer: &(GroupId, EnclaveKey), added: BlockRef) -> Result<bool, StateError> {
+        let lately = |begun: &Begun| begun.since.elapsed() < OFFER_SPAN;
+        let Some(begun) = self.offers.get(offer).filter(lately) else { return Ok(false) };
+        let canonical = |number| self.view.state.canonical(number);
+        let left = canonical(begun.followed.number)?.is_some_and(|it| it != begun.followed.hash);
+        let again = added.number > begun.added && canonical(added.number)? == Some(added.hash);
+        Ok(!left && !again)
     }
 
     /// Whether we have the group's history, and one of our keys is a member of it with the giver.

@@ -249,7 +249,7 @@ mod tests {
             let mut order = Vec::new();
             while order.len() < 2 && std::time::Instant::now() < deadline {
                 order.extend(mined(&chain).await.into_iter().map(|(payload, _)| payload));
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                tokio::task::yield_now().await;
             }
             last.await.unwrap().unwrap();
             assert_eq!(order, [1, 3]);
