@@ -172,14 +172,17 @@ impl Members {
         if !self.asked.allows(giver, Instant::now()) {
             return Err(Refusal::Later);
         }
-        let group = GroupId(offer.group);
-        if self.holds_as_member(group).await? {
-            return Ok(Bytes::new());
-        }
+        let (group, added) = (GroupId(offer.group), BlockRef::from(offer.added));
         // A follower that has not begun would forget it.
         let followed = self.view.followed().ok_or(Refusal::Later)?;
+        if self.holds_as_member(group).await? {
+            // What we hold on a branch that we are about to leave goes with it.
+            let canonical = self.view.state.canonical(added.number)?;
+            let follows =
+                added.number <= followed.number && canonical.is_none_or(|it| it == added.hash);
+            return if follows { Ok(Bytes::new()) } else { Err(Refusal::Later) };
+        }
         let at = (group, giver.clone());
-        let added: BlockRef = offer.added.into();
         if !self.is_begun(&at, added)? {
             let take_over = TakeOver { group, giver: Some(giver.clone()), added: Some(added) };
             // A full queue means that many offers wait: this one comes again.

@@ -77,11 +77,14 @@ struct Addition {
 }
 
 impl Offers {
-    /// Starts an offer to each key that the event added, if we were members before.
+    /// Starts an offer to each key that the event added, if we were members before; or if the
+    /// group's first block leaves it to a contract, which may have added some of its members.
     fn on_event(&mut self, event: &GroupEvent) {
         let (before, after) = (&event.before.members, &event.after.members);
         let holds = |key: &&EnclaveKey| self.view.enclave.holds(key);
-        let Some(me) = before.iter().find(holds).cloned() else { return };
+        let founded = before.is_empty() && event.after.owner.is_some();
+        let members = if founded { after } else { before };
+        let Some(me) = members.iter().find(holds).cloned() else { return };
         let added = after.iter().filter(|key| !before.contains(key) && !holds(key));
         let added: Vec<EnclaveKey> = added.cloned().collect();
         for key in added {
@@ -152,7 +155,15 @@ async fn additions(view: &View, group: GroupId) -> Result<Vec<Addition>, ReadErr
     }
     for _ in 0..RECORDS_MAX {
         let Some(number) = at.record.block.number.checked_sub(1) else { break };
-        let Some(before) = view.group(group, number)? else { break };
+        let Some(before) = view.group(group, number)? else {
+            let facts = view.facts(&at).await?;
+            if let Some(me) = facts.members.iter().find(holds).filter(|_| facts.owner.is_some()) {
+                let block = at.record.block;
+                let founder = |key| Addition { group, block, me: me.clone(), key };
+                additions.extend(others.into_iter().map(founder));
+            }
+            break;
+        };
         let facts = view.facts(&before).await?;
         // What was before we were members is for others to give.
         let Some(me) = facts.members.iter().find(holds) else { break };

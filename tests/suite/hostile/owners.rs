@@ -92,6 +92,74 @@ fn who_is_added_removed_and_added_again_is_offered_the_history_each_time() {
 }
 
 #[test]
+fn who_is_added_in_the_block_of_the_creation_is_offered_the_history() {
+    run(async {
+        let mut world = World::new(2);
+        let genesis = world.chain.head().hash;
+        let emitter = group(&mut world, &[0]).await;
+        let contract = hand_over(&mut world).await;
+        let add = vec![Action::Lock, Action::Add(keys(&world, &[1]))];
+        let add = draft(&world, 0, Action::Through(contract, add));
+        let sealed = world.seal(&add).await;
+        // After a reorg all of it is in one block.
+        let blocks = world.canonical();
+        let mut all: Vec<_> = blocks.iter().flat_map(|block| block.pending.clone()).collect();
+        all.push(marker(&add, sealed.key));
+        let mut parent = world.mine_on(genesis, all).hash;
+        for _ in 0..8 {
+            parent = world.mine_on(parent, Vec::new()).hash;
+        }
+        world.chain.set_head(parent).unwrap();
+        world.catch_up().await;
+        assert_eq!(world.members[0].node().facts(GROUP).unwrap().members.len(), 2);
+        let held = |world: &World| world.members[1].node().record(GROUP).is_some();
+        assert!(world.settle(held).await, "not offered");
+        assert_eq!(stored(&world, 1, emitter), 1);
+        agree(&world, &[0, 1]);
+        // A giver that starts anew offers it, too.
+        world.members[0].restart().await;
+        world.catch_up().await;
+        agree(&world, &[0, 1]);
+    });
+}
+
+#[test]
+fn who_holds_the_group_on_a_branch_that_is_left_is_offered_the_history_again() {
+    run(async {
+        let mut world = World::new(2);
+        let genesis = world.chain.head().hash;
+        let emitter = group(&mut world, &[0]).await;
+        let contract = hand_over(&mut world).await;
+        let before: Vec<_> =
+            world.canonical().iter().flat_map(|block| block.pending.clone()).collect();
+        let add = vec![Action::Lock, Action::Add(keys(&world, &[1]))];
+        let add = draft(&world, 0, Action::Through(contract, add));
+        let sealed = world.seal(&add).await;
+        world.mine(vec![marker(&add, sealed.key)]);
+        let held = |world: &World| {
+            let facts = world.members[1].node().facts(GROUP);
+            facts.is_some_and(|facts| facts.members.len() == 2)
+        };
+        assert!(world.settle(held).await);
+        // The giver is the first to follow the other branch, and offers again while the other one
+        // still holds what it is about to lose.
+        let mut parent = world.mine_on(genesis, before).hash;
+        parent = world.mine_on(parent, vec![marker(&add, sealed.key)]).hash;
+        while world.block(parent).at.number <= world.head().at.number {
+            parent = world.mine_on(parent, Vec::new()).hash;
+        }
+        world.chain.set_head(parent).unwrap();
+        world.members[0].catch_up().await.unwrap();
+        world.let_tasks_work().await;
+        world.catch_up().await;
+        assert!(!held(&world));
+        assert!(world.settle(held).await, "not offered again");
+        assert_eq!(stored(&world, 1, emitter), 1);
+        agree(&world, &[0, 1]);
+    });
+}
+
+#[test]
 fn who_was_removed_executes_nothing_more() {
     run(async {
         let (mut world, emitter, _) = without_the_third().await;
