@@ -93,9 +93,13 @@ impl Follower {
         self.tasks.insert(group, Task { handle, order });
     }
 
-    /// What was brought does not fit our branch, or not any more: somebody who waits asks again.
+    /// What was brought does not fit our branch, or not any more: somebody who waits asks again. Who
+    /// offered does so by itself; the operator must be told.
     fn ask_again(&mut self, group: GroupId) {
-        self.tasks.remove(&group);
+        let task = self.tasks.remove(&group);
+        if task.is_some_and(|task| task.order.wanted == Wanted::Healing) {
+            tracing::error!(%group, "the chain reorganised while the group was healed: ask for it again");
+        }
         self.begin_join(group);
     }
 
