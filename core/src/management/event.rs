@@ -73,40 +73,35 @@ impl ManagementEvent {
     /// The first topic is known and the rest does not fit it.
     pub fn decode(topics: &[B256], data: &[u8]) -> Result<Option<Self>, ManagementEventError> {
         let Some((signature, indexed)) = topics.split_first() else { return Ok(None) };
-        Ok(Some(match *signature {
-            IMembers::ParticipantAdded::SIGNATURE_HASH => {
-                none_of(indexed)?;
-                let (success, member, message): Added<'_, PackedSeqToken<'_>> = decode(data)?;
-                Self::added(success, EnclaveKey::from_slice(member.as_slice())?, message)?
-            }
-            IMembers32::ParticipantAdded::SIGNATURE_HASH => {
-                none_of(indexed)?;
-                let (success, member, message): Added<'_, WordToken> = decode(data)?;
-                Self::added(success, EnclaveKey::Nacl(member.0.0), message)?
-            }
-            IMembers::ParticipantRemoved::SIGNATURE_HASH => {
-                none_of(indexed)?;
-                let (member,): (PackedSeqToken<'_>,) = decode(data)?;
-                Self::ParticipantRemoved { member: EnclaveKey::from_slice(member.as_slice())? }
-            }
-            IMembers32::ParticipantRemoved::SIGNATURE_HASH => {
-                none_of(indexed)?;
-                let (member,): (WordToken,) = decode(data)?;
-                Self::ParticipantRemoved { member: EnclaveKey::Nacl(member.0.0) }
-            }
-            IGroup::OwnershipTransferStarted::SIGNATURE_HASH => {
-                let [previous_owner, new_owner] = addresses(indexed)?;
-                Self::OwnershipTransferStarted { previous_owner, new_owner }
-            }
-            IGroup::OwnershipTransferred::SIGNATURE_HASH => {
-                let [previous_owner, new_owner] = addresses(indexed)?;
-                Self::OwnershipTransferred { previous_owner, new_owner }
-            }
-            IGroup::Upgraded::SIGNATURE_HASH => {
-                let [implementation] = addresses(indexed)?;
-                Self::Upgraded { implementation }
-            }
-            _ => return Ok(None),
+        // Not a match: on 32 bytes it compiles into a comparison of every single one.
+        let is = |event: B256| *signature == event;
+        Ok(Some(if is(IMembers::ParticipantAdded::SIGNATURE_HASH) {
+            none_of(indexed)?;
+            let (success, member, message): Added<'_, PackedSeqToken<'_>> = decode(data)?;
+            Self::added(success, EnclaveKey::from_slice(member.as_slice())?, message)?
+        } else if is(IMembers32::ParticipantAdded::SIGNATURE_HASH) {
+            none_of(indexed)?;
+            let (success, member, message): Added<'_, WordToken> = decode(data)?;
+            Self::added(success, EnclaveKey::Nacl(member.0.0), message)?
+        } else if is(IMembers::ParticipantRemoved::SIGNATURE_HASH) {
+            none_of(indexed)?;
+            let (member,): (PackedSeqToken<'_>,) = decode(data)?;
+            Self::ParticipantRemoved { member: EnclaveKey::from_slice(member.as_slice())? }
+        } else if is(IMembers32::ParticipantRemoved::SIGNATURE_HASH) {
+            none_of(indexed)?;
+            let (member,): (WordToken,) = decode(data)?;
+            Self::ParticipantRemoved { member: EnclaveKey::Nacl(member.0.0) }
+        } else if is(IGroup::OwnershipTransferStarted::SIGNATURE_HASH) {
+            let [previous_owner, new_owner] = addresses(indexed)?;
+            Self::OwnershipTransferStarted { previous_owner, new_owner }
+        } else if is(IGroup::OwnershipTransferred::SIGNATURE_HASH) {
+            let [previous_owner, new_owner] = addresses(indexed)?;
+            Self::OwnershipTransferred { previous_owner, new_owner }
+        } else if is(IGroup::Upgraded::SIGNATURE_HASH) {
+            let [implementation] = addresses(indexed)?;
+            Self::Upgraded { implementation }
+        } else {
+            return Ok(None);
         }))
     }
 
