@@ -193,6 +193,8 @@ export interface PrivateTransactionReceipt {
   revertReason?: string;
   logs: ReceiptLog[];
   logsBloom: string;
+  /** What became of it, in a word; this node only. */
+  reason?: string;
 }
 
 /**
