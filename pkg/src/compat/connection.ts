@@ -1,18 +1,18 @@
 // The node behind a web3 instance, a provider or a URL. A web3 instance may change its provider at
 // any time: what is remembered of a node is forgotten then.
 
-import { CallRevertedError, InvalidInputError, InvalidResponseError, RpcError } from "../errors.js";
+import { CallRevertedError, InvalidInputError, InvalidResponseError, PrivacyError } from "../errors.js";
 import { createRpc, type Rpc, type Transport } from "../rpc.js";
-import type { Provider, Web3Instance } from "./types.js";
+import type Web3Quorum from "./index.js";
 
 /** A node, and what is known of it. */
 export class Connection {
   readonly #provider: () => unknown;
-  readonly #web3: (Web3Instance & { defaultBlock?: unknown }) | undefined;
+  readonly #web3: (Web3Quorum.Web3Instance & { defaultBlock?: unknown }) | undefined;
   readonly #headers: Record<string, string> | undefined;
   #known: { provider: unknown; rpc: Rpc; chainId?: Promise<bigint> } | undefined;
 
-  constructor(source: string | Provider | Web3Instance, headers: Record<string, string> | undefined) {
+  constructor(source: string | Web3Quorum.Provider | Web3Quorum.Web3Instance, headers: Record<string, string> | undefined) {
     this.#web3 = isWeb3(source) ? source : undefined;
     this.#provider = isWeb3(source) ? () => source.currentProvider as unknown : () => source;
     this.#headers = headers;
@@ -38,7 +38,9 @@ export class Connection {
     try {
       return await this.#node().rpc.rpc(method, params);
     } catch (error) {
-      if (error instanceof RpcError) error.message = `Returned error: ${nodesText(error)}`;
+      if (error instanceof PrivacyError && error.rpcCode !== undefined) {
+        error.message = `Returned error: ${nodesText(error)}`;
+      }
       throw error;
     }
   }
@@ -53,7 +55,7 @@ export class Connection {
       }
       return BigInt(answer);
     };
-    const provider = node.provider as Provider | string;
+    const provider = node.provider as Web3Quorum.Provider | string;
     if (typeof provider === "object" && typeof provider.request === "function") return ask();
     node.chainId ??= ask().catch((error: unknown) => {
       delete node.chainId;
@@ -74,19 +76,20 @@ export class Connection {
 }
 
 /** A web3 instance: it has a place for a provider, whatever is in it. */
-export function isWeb3(source: unknown): source is Web3Instance {
+export function isWeb3(source: unknown): source is Web3Quorum.Web3Instance {
   return typeof source === "object" && source !== null && "currentProvider" in source;
 }
 
 /** What the node said, without what the SDK has added. */
-function nodesText(error: RpcError): string {
-  const { cause, detail, message } = error;
+function nodesText(error: PrivacyError): string {
+  const { cause, message } = error;
   if (typeof cause === "object" && cause !== null && "code" in cause && "message" in cause) {
     return String(cause.message).replace(/^Returned error: /, "");
   }
   if (error instanceof CallRevertedError && error.revertData !== "0x") {
     return error.revert ? `Execution reverted: ${error.revert.reason}` : "Execution reverted";
   }
-  const added = detail === undefined ? "" : ` (${detail})`;
+  const { detail } = (error.data ?? {}) as { detail?: unknown };
+  const added = typeof detail === "string" ? ` (${detail})` : "";
   return added !== "" && message.endsWith(added) ? message.slice(0, -added.length) : message;
 }

@@ -2,7 +2,7 @@
 
 import { InvalidInputError } from "../errors.js";
 import { checksumAddress, keccak256 } from "./hash.js";
-import type { FormattedLog } from "./types.js";
+import type Web3Quorum from "./index.js";
 
 const BLOCK_TAGS = new Set(["latest", "pending", "earliest", "safe", "finalized"]);
 const HEX = /^-?0x[0-9a-f]*$/i;
@@ -63,7 +63,7 @@ export function formatLogs(result: unknown): unknown {
 }
 
 /** One log of the node, as web3 1.x gives it. The node's own object is not changed. */
-export function formatLog(log: Record<string, unknown>): FormattedLog {
+export function formatLog(log: Record<string, unknown>): Web3Quorum.FormattedLog {
   const { blockHash, transactionHash, logIndex, address } = log;
   const hashes = [blockHash, transactionHash, logIndex];
   const id = hashes.every((it): it is string => typeof it === "string")
@@ -75,5 +75,5 @@ export function formatLog(log: Record<string, unknown>): FormattedLog {
     if (typeof value === "string") formatted[name] = Number(value);
   }
   if (typeof address === "string") formatted["address"] = checksumAddress(address);
-  return formatted as unknown as FormattedLog;
+  return formatted as unknown as Web3Quorum.FormattedLog;
 }

@@ -16,23 +16,15 @@ import { ready } from "../wasm/index.js";
 import type { Connection } from "./connection.js";
 import { findMethod } from "./methods.js";
 import { generateAndSend, waitForTransactionReceipt } from "./transact.js";
-import type {
-  AddOptions,
-  CreateOptions,
-  FlexiblePrivacyGroup,
-  GroupSigner,
-  LockOptions,
-  PrivateTransactionReceipt,
-  RemoveOptions,
-} from "./types.js";
+import type Web3Quorum from "./index.js";
 
 type Abi = "bytes" | "bytes32";
 
 /** `web3.eth.flexiblePrivacyGroup`. */
-export function flexiblePrivacyGroup(connection: Connection, abi: Abi): FlexiblePrivacyGroup {
-  const find = findMethod(connection) as unknown as FlexiblePrivacyGroup["find"];
+export function flexiblePrivacyGroup(connection: Connection, abi: Abi): Web3Quorum.FlexiblePrivacyGroup {
+  const find = findMethod(connection) as unknown as Web3Quorum.FlexiblePrivacyGroup["find"];
 
-  const execute = async (options: GroupSigner, privacyGroupId: string, data: Hex) => {
+  const execute = async (options: Web3Quorum.GroupSigner, privacyGroupId: string, data: Hex) => {
     const { privateKey, enclaveKey } = options;
     const hash = await generateAndSend(
       connection,
@@ -62,7 +54,7 @@ export function flexiblePrivacyGroup(connection: Connection, abi: Abi): Flexible
     return decodeParticipants(answer as Hex) as string[];
   };
 
-  const create = async (options: CreateOptions) => {
+  const create = async (options: Web3Quorum.CreateOptions) => {
     await ready();
     const data = addParticipantsData(keys(options.participants), abi);
     const id = options.privacyGroupId ? groupId(options.privacyGroupId) : randomGroupId();
@@ -70,20 +62,20 @@ export function flexiblePrivacyGroup(connection: Connection, abi: Abi): Flexible
       return await execute(options, id, data);
     } catch (error) {
       // The id may be the only way to a group that came to be all the same.
-      if (error instanceof PrivacyError && !("privacyGroupId" in error)) {
+      if (error instanceof PrivacyError) {
         Object.defineProperty(error, "privacyGroupId", { value: id, enumerable: true });
       }
       throw error;
     }
   };
 
-  const removeFrom = async (options: RemoveOptions) => {
+  const removeFrom = async (options: Web3Quorum.RemoveOptions) => {
     await ready();
     const data = removeParticipantData(options.participant as EnclaveKey, abi);
     return execute(options, options.privacyGroupId, data);
   };
 
-  const setLockState = async (options: LockOptions) => {
+  const setLockState = async (options: Web3Quorum.LockOptions) => {
     await ready();
     const data = withCore((core) => (options.lock ? core.lockCalldata() : core.unlockCalldata()));
     return execute(options, options.privacyGroupId, data as Hex);
@@ -94,7 +86,7 @@ export function flexiblePrivacyGroup(connection: Connection, abi: Abi): Flexible
     return typeof answer === "string" && /^0x0{64}$/.test(answer);
   };
 
-  const addTo = async (options: AddOptions) => {
+  const addTo = async (options: Web3Quorum.AddOptions) => {
     await ready();
     const id = groupId(options.privacyGroupId);
     const data = addParticipantsData(keys(options.participants), abi);
@@ -129,7 +121,7 @@ export function flexiblePrivacyGroup(connection: Connection, abi: Abi): Flexible
 async function unlocked(
   id: GroupId,
   cause: unknown,
-  unlock: () => Promise<PrivateTransactionReceipt>,
+  unlock: () => Promise<Web3Quorum.PrivateTransactionReceipt>,
 ): Promise<AddMembersError> {
   try {
     const { status } = await unlock();

@@ -4,7 +4,7 @@
 import { InvalidInputError } from "../errors.js";
 import type { Connection } from "./connection.js";
 import { blockParameter, count, formatLogs } from "./format.js";
-import type { Callback } from "./types.js";
+import type Web3Quorum from "./index.js";
 
 interface Spec {
   /** The node's name for it. */
@@ -63,7 +63,7 @@ export function findMethod(connection: Connection): PassThrough {
 
 function method(connection: Connection, name: string, spec: Spec): PassThrough {
   const read = (args: unknown[]) => {
-    const callback = typeof args.at(-1) === "function" ? (args.at(-1) as Callback<unknown>) : undefined;
+    const callback = typeof args.at(-1) === "function" ? (args.at(-1) as Web3Quorum.Callback<unknown>) : undefined;
     const given = callback ? args.slice(0, -1) : args;
     const params = spec.input ? spec.input(given, connection) : given;
     if (params.length !== spec.params) {
@@ -84,7 +84,7 @@ function method(connection: Connection, name: string, spec: Spec): PassThrough {
 }
 
 /** The promise; a callback is told as well, and then a rejection that nobody handles is no fault. */
-export function withCallback<T>(promise: Promise<T>, callback: Callback<T> | undefined): Promise<T> {
+export function withCallback<T>(promise: Promise<T>, callback: Web3Quorum.Callback<T> | undefined): Promise<T> {
   if (callback) {
     promise.then(
       (result) => callback(null, result),

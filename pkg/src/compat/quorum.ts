@@ -2,7 +2,7 @@
 // uses one and is told why.
 
 import { NotSupportedError } from "./errors.js";
-import type { NotSupported } from "./types.js";
+import type Web3Quorum from "./index.js";
 
 const NAMESPACES = {
   ptm: ["keys", "partyInfoKeys", "send", "storeRaw", "upCheck"],
@@ -79,7 +79,7 @@ export function notSupported(name: string): NotSupportedError {
   return new NotSupportedError(`${name} is not supported`, { hint });
 }
 
-function rejecting(namespace: string, names: readonly string[]): NotSupported {
+function rejecting(namespace: string, names: readonly string[]): Web3Quorum.Unsupported {
   const methods = names.map((name) => {
     const reject = (...args: unknown[]): Promise<never> => {
       const error = notSupported(`${namespace}.${name}`);
@@ -97,12 +97,12 @@ function rejecting(namespace: string, names: readonly string[]): NotSupported {
 }
 
 /** The namespaces, each with its methods. */
-export function quorumNamespaces(): Record<keyof typeof NAMESPACES, NotSupported> {
+export function quorumNamespaces(): Record<keyof typeof NAMESPACES, Web3Quorum.Unsupported> {
   const entries = Object.entries(NAMESPACES).map(([name, methods]) => [name, rejecting(name, methods)]);
-  return Object.fromEntries(entries) as Record<keyof typeof NAMESPACES, NotSupported>;
+  return Object.fromEntries(entries) as Record<keyof typeof NAMESPACES, Web3Quorum.Unsupported>;
 }
 
 /** What was added to `web3.eth`. */
-export function quorumEth(): NotSupported {
+export function quorumEth(): Web3Quorum.Unsupported {
   return rejecting("eth", ETH);
 }

@@ -6,7 +6,7 @@ import type { Connection } from "./connection.js";
 import { Emitter } from "./emitter.js";
 import { formatLog } from "./format.js";
 import { withCallback } from "./methods.js";
-import type { Callback, FormattedLog, LogFilter, Provider } from "./types.js";
+import type Web3Quorum from "./index.js";
 
 /** Logs that are kept for the first listener. */
 const WAITING_MAX = 10_000;
@@ -37,7 +37,7 @@ export function isMissing(error: unknown): boolean {
 /** A running subscription. */
 export class PrivateSubscription extends Emitter {
   readonly privacyGroupId: string;
-  readonly filter: LogFilter;
+  readonly filter: Web3Quorum.LogFilter;
   /** The node's id of the filter or subscription. */
   filterId: string | null = null;
   readonly #connection: Connection;
@@ -45,11 +45,11 @@ export class PrivateSubscription extends Emitter {
   readonly #seen = new Set<string>();
   #source: Source | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #waiting: FormattedLog[] = [];
+  #waiting: Web3Quorum.FormattedLog[] = [];
   #stopped = false;
   #ended: Promise<unknown> | undefined;
 
-  constructor(connection: Connection, privacyGroupId: string, filter: LogFilter, intervalMs: number) {
+  constructor(connection: Connection, privacyGroupId: string, filter: Web3Quorum.LogFilter, intervalMs: number) {
     super();
     this.#connection = connection;
     this.privacyGroupId = privacyGroupId;
@@ -59,7 +59,7 @@ export class PrivateSubscription extends Emitter {
 
   /** Starts it. Not for callers: `subscribeWithPooling` has done it. */
   async subscribe(): Promise<string> {
-    const provider = this.#connection.provider as Provider;
+    const provider = this.#connection.provider as Web3Quorum.Provider;
     const sources = [
       // Only web3's own socket providers tell notifications of any method.
       ...(typeof provider?.on === "function" && typeof provider.request !== "function"
@@ -96,7 +96,7 @@ export class PrivateSubscription extends Emitter {
   }
 
   /** Ends it: no event comes after this, and nothing is asked any more. */
-  unsubscribe(callback?: Callback<unknown>): Promise<unknown> {
+  unsubscribe(callback?: Web3Quorum.Callback<unknown>): Promise<unknown> {
     this.#stopped = true;
     clearTimeout(this.#timer);
     this.#waiting = [];
@@ -231,14 +231,14 @@ class LogPoll implements Source {
 /** `priv_subscribe` on a WebSocket of web3 1.x. */
 class Notifications implements Source {
   readonly #connection: Connection;
-  readonly #provider: Provider;
+  readonly #provider: Web3Quorum.Provider;
   readonly #of: PrivateSubscription;
   /** Unknown until the node has answered. */
   #id: string | undefined;
   /** What came before that. */
   #early: { id: string; log: Record<string, unknown> }[] = [];
 
-  constructor(connection: Connection, provider: Provider, of: PrivateSubscription) {
+  constructor(connection: Connection, provider: Web3Quorum.Provider, of: PrivateSubscription) {
     this.#connection = connection;
     this.#provider = provider;
     this.#of = of;

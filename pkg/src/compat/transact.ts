@@ -7,7 +7,7 @@ import type { Address, EnclaveKey, GroupId, Hash, Hex } from "../types.js";
 import { ready } from "../wasm/index.js";
 import type { Connection } from "./connection.js";
 import { count, quantity } from "./format.js";
-import type { PrivateTransactionReceipt, TransactionOptions } from "./types.js";
+import type Web3Quorum from "./index.js";
 
 const GAS_LIMIT = 3_000_000n;
 
@@ -33,7 +33,7 @@ function bytes(value: unknown, name: string): Hex | undefined {
 }
 
 /** Everything of the options but nonce and chain id, checked before anything is asked or sent. */
-function checked(options: TransactionOptions) {
+function checked(options: Web3Quorum.TransactionOptions) {
   if (typeof options !== "object" || options === null) throw new InvalidInputError("options must be an object");
   const { privacyGroupId, privateFor } = options;
   if (privacyGroupId && privateFor) {
@@ -68,7 +68,7 @@ function checked(options: TransactionOptions) {
 /** Signs and sends by `method`; gives what the node answers. */
 export async function generateAndSend(
   connection: Connection,
-  options: TransactionOptions,
+  options: Web3Quorum.TransactionOptions,
   method: "eea_sendRawTransaction" | "priv_distributeRawTransaction",
 ): Promise<string> {
   await ready();
@@ -106,7 +106,7 @@ export async function waitForTransactionReceipt(
   hash: string,
   retries = 300,
   delay = 1000,
-): Promise<PrivateTransactionReceipt | null> {
+): Promise<Web3Quorum.PrivateTransactionReceipt | null> {
   for (let left = retries; ; left--) {
     let failure: unknown;
     try {
@@ -125,7 +125,7 @@ export async function waitForTransactionReceipt(
     }
     await new Promise((resolve) => setTimeout(resolve, delay));
   }
-  const receipt = (await connection.request("priv_getTransactionReceipt", [hash])) as PrivateTransactionReceipt | null;
+  const receipt = (await connection.request("priv_getTransactionReceipt", [hash])) as Web3Quorum.PrivateTransactionReceipt | null;
   if (receipt?.privacyGroupId && receipt.status !== "0x1") {
     // Its nonce may not have been used up: the node knows.
     const { from, privacyGroupId: group } = receipt;

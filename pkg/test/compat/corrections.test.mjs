@@ -360,5 +360,4 @@ test("require gives the constructor, as it did", () => {
   assert.equal(typeof Web3Quorum, "function");
   assert.equal(typeof new Web3Quorum("http://127.0.0.1:1").priv.call, "function");
   assert.equal(typeof Web3Quorum(new Web3("http://127.0.0.1:1")).priv.call, "function");
-  assert.equal(Web3Quorum.default, Web3Quorum);
 });

@@ -64,7 +64,7 @@ function node() {
 const signer = { privateKey: alice, privateFrom: keys[0], enclaveKey: keys[0] };
 const group = (web3) => web3.eth.flexiblePrivacyGroup;
 
-/** Every method, as `action(web3, id)`, with a group id that is the same for all clients. */
+/** Every method, as `action(web3, id)`, with a fresh id for a group or a key. */
 const METHODS = {
   "priv.call": ({ priv }, id) => priv.call(id, { to: TO, data: "0x01" }, 11),
   "priv.call without block": ({ priv }, id) => priv.call(id, { to: TO, data: "0x01" }),
@@ -94,8 +94,8 @@ const METHODS = {
   "priv.waitForTransactionReceipt": ({ priv }) => priv.waitForTransactionReceipt(HASH),
   "priv.generateAndSendRawTransaction in a group": ({ priv }, privacyGroupId) =>
     priv.generateAndSendRawTransaction({ ...signer, privacyGroupId, to: TO, data: "0x0102" }),
-  "priv.generateAndSendRawTransaction for keys": ({ priv }) =>
-    priv.generateAndSendRawTransaction({ ...signer, privateFor: [keys[1], keys[2]], data: "0x0102" }),
+  "priv.generateAndSendRawTransaction for keys": ({ priv }, key) =>
+    priv.generateAndSendRawTransaction({ ...signer, privateFor: [key, keys[2]], data: "0x0102" }),
   "priv.generateAndSendRawTransaction with everything": ({ priv }, privacyGroupId) =>
     priv.generateAndSendRawTransaction({
       ...signer,

@@ -18,7 +18,8 @@ export const bundlers = {
     mkdirSync(root);
     writeFileSync(join(root, "index.html"), PAGE);
     for (const file of ["browser.mjs", "entries.mjs", "vectors.mjs", "sdk.json"]) cpSync(join(project, file), join(root, file));
-    await vite({ root, logLevel: "warn", build: { outDir: out } });
+    // The vectors make it large.
+    await vite({ root, logLevel: "warn", build: { outDir: out, emptyOutDir: true, chunkSizeWarningLimit: 2000 } });
   },
 
   async webpack(project, out) {
