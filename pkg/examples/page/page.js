@@ -2,8 +2,8 @@
 // nobody else. The page talks to the members' nodes itself; they allow it (`rpc.cors_origins`).
 
 import { createPrivacyClient, enclaveKey, privateKeySigner } from "@coterie/sdk";
-import { getPrivateContract, privacyActions } from "@coterie/sdk/viem";
-import { createWalletClient, http } from "viem";
+import { privacyActions } from "@coterie/sdk/viem";
+import { createWalletClient, encodeFunctionData, http } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 
 import contracts from "../contracts.json";
@@ -55,8 +55,7 @@ step("create", ["deploy"], async () => {
 });
 
 step("deploy", ["store", "read"], async () => {
-  const deployed = await mine.client.priv.deploy({ abi, bytecode, privacyGroupId: group });
-  contract = getPrivateContract({ address: deployed.contract.address, abi, privacyGroupId: group, client: mine.client });
+  ({ contract } = await mine.client.priv.deploy({ abi, bytecode, privacyGroupId: group }));
   element("contract").value = contract.address;
 });
 
@@ -68,10 +67,9 @@ step("store", [], async () => {
 });
 
 step("read", [], async () => {
-  const { priv } = mine.client;
-  const { address } = contract;
   // The other member's own node has the same state.
-  const output = await theirs.client.call({ privacyGroupId: group, to: address, data: "0x3fa4f245" });
-  const here = await priv.call({ privacyGroupId: group, to: address, data: "0x3fa4f245" });
-  element("value").value = `${BigInt(output)}, ${output === here ? "the same on both nodes" : "which differs"}`;
+  const data = encodeFunctionData({ abi, functionName: "value" });
+  const there = BigInt(await theirs.client.call({ privacyGroupId: group, to: contract.address, data }));
+  const here = await contract.read.value();
+  element("value").value = `${there}, ${there === here ? "the same on both nodes" : `but ${here} on the other`}`;
 });
