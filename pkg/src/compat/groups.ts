@@ -4,6 +4,7 @@
 import {
   MANAGEMENT_ADDRESS,
   addParticipantsData,
+  coreReady,
   decodeParticipants,
   groupId,
   randomGroupId,
@@ -12,7 +13,6 @@ import {
 } from "../codec.js";
 import { AddMembersError, InvalidInputError, InvalidResponseError, PrivacyError } from "../errors.js";
 import type { EnclaveKey, GroupId, Hex } from "../types.js";
-import { ready } from "../wasm/index.js";
 import type { Connection } from "./connection.js";
 import { findMethod } from "./methods.js";
 import { generateAndSend, waitForTransactionReceipt } from "./transact.js";
@@ -44,7 +44,7 @@ export function flexiblePrivacyGroup(connection: Connection, abi: Abi): Web3Quor
     connection.request("priv_call", [privacyGroupId, { to: MANAGEMENT_ADDRESS, data }, "latest"]);
 
   const getParticipants = async ({ privacyGroupId }: { privacyGroupId: string }) => {
-    await ready();
+    await coreReady();
     const answer = await call(groupId(privacyGroupId), withCore((core) => core.participantsCalldata()));
     if (answer === "0x") {
       throw new InvalidResponseError("the node knows no such group, or is no member of it", {
@@ -55,7 +55,7 @@ export function flexiblePrivacyGroup(connection: Connection, abi: Abi): Web3Quor
   };
 
   const create = async (options: Web3Quorum.CreateOptions) => {
-    await ready();
+    await coreReady();
     const data = addParticipantsData(keys(options.participants), abi);
     const id = options.privacyGroupId ? groupId(options.privacyGroupId) : randomGroupId();
     try {
@@ -70,13 +70,13 @@ export function flexiblePrivacyGroup(connection: Connection, abi: Abi): Web3Quor
   };
 
   const removeFrom = async (options: Web3Quorum.RemoveOptions) => {
-    await ready();
+    await coreReady();
     const data = removeParticipantData(options.participant as EnclaveKey, abi);
     return execute(options, options.privacyGroupId, data);
   };
 
   const setLockState = async (options: Web3Quorum.LockOptions) => {
-    await ready();
+    await coreReady();
     const data = withCore((core) => (options.lock ? core.lockCalldata() : core.unlockCalldata()));
     return execute(options, options.privacyGroupId, data as Hex);
   };
@@ -87,7 +87,7 @@ export function flexiblePrivacyGroup(connection: Connection, abi: Abi): Web3Quor
   };
 
   const addTo = async (options: Web3Quorum.AddOptions) => {
-    await ready();
+    await coreReady();
     const id = groupId(options.privacyGroupId);
     const data = addParticipantsData(keys(options.participants), abi);
     const { privateKey, enclaveKey } = options;

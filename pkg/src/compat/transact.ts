@@ -1,10 +1,15 @@
 // What web3js-quorum composes: sign and send, and wait for a receipt.
 
-import { accountAddress, legacyGroupId, serializePrivateTransaction, signPrivateTransaction } from "../codec.js";
+import {
+  accountAddress,
+  coreReady,
+  legacyGroupId,
+  serializePrivateTransaction,
+  signPrivateTransaction,
+} from "../codec.js";
 import { InvalidInputError, InvalidResponseError, ReceiptTimeoutError, isTransient } from "../errors.js";
 import { sharedNonces } from "../nonces.js";
 import type { Address, EnclaveKey, GroupId, Hash, Hex } from "../types.js";
-import { ready } from "../wasm/index.js";
 import type { Connection } from "./connection.js";
 import { count, quantity } from "./format.js";
 import type Web3Quorum from "./index.js";
@@ -71,7 +76,7 @@ export async function generateAndSend(
   options: Web3Quorum.TransactionOptions,
   method: "eea_sendRawTransaction" | "priv_distributeRawTransaction",
 ): Promise<string> {
-  await ready();
+  await coreReady();
   const { key, group, nonce: given, rest, address } = checked(options);
   const chainId = await connection.chainId();
   const send = async (nonce: bigint): Promise<string> => {
