@@ -11,7 +11,7 @@ import {
   parsePrivateTransaction,
   privateContractAddress,
 } from "./codec.js";
-import { InvalidInputError, throwIfAborted } from "./errors.js";
+import { BlockNotFoundError, InvalidInputError, throwIfAborted } from "./errors.js";
 import {
   toAddress,
   toArray,
@@ -61,6 +61,8 @@ export interface Sent {
   readonly nonce: bigint;
   readonly from: Address;
   readonly privacyGroupId: GroupId;
+  /** The signed private transaction. */
+  readonly raw: Hex;
   /** Where the contract will be, for a creation. */
   readonly contractAddress: Address | null;
 }
@@ -70,7 +72,7 @@ async function inTurn<T>(
   session: Session,
   request: PrivateTransactionRequest,
   submit: (raw: Hex, signal: AbortSignal | undefined) => Promise<T>,
-): Promise<{ result: T; nonce: bigint; group: GroupId; from: Address }> {
+): Promise<{ result: T; raw: Hex; nonce: bigint; group: GroupId; from: Address }> {
   const it = toObject(request, "request");
   const signal = toSignal(it.signal);
   throwIfAborted(signal);
@@ -90,7 +92,7 @@ async function inTurn<T>(
   }
   const chainId = await session.chainId();
   const from = toAddress(signer.address, "signer.address");
-  let used = 0n;
+  let used: { nonce: bigint; raw: Hex } = { nonce: 0n, raw: "0x" };
   const result = await session.nonces.use(
     { address: from, group, chainId },
     {
@@ -98,15 +100,15 @@ async function inTurn<T>(
       signal,
       read: () => countOf(session, from, group, signal),
       send: async (nonce) => {
-        used = nonce;
         const transaction = { ...audience, ...fields, nonce, chainId, privateFrom } as PrivateTransaction;
         const raw = await signWith(signer, transaction);
         throwIfAborted(signal);
+        used = { nonce, raw };
         return submit(raw, signal);
       },
     },
   );
-  return { result, nonce: used, group, from };
+  return { result, ...used, group, from };
 }
 
 /** The group in which the transaction's nonce counts. */
@@ -126,13 +128,13 @@ async function countOf(
 
 /** Sends a private transaction; tells what it sent. */
 export async function send(session: Session, request: PrivateTransactionRequest): Promise<Sent> {
-  const { result: hash, nonce, group, from } = await inTurn(session, request, (raw, signal) =>
-    submitRaw(session, raw, signal),
+  const { result: hash, raw, nonce, group, from } = await inTurn(session, request, (bytes, signal) =>
+    submitRaw(session, bytes, signal),
   );
   session.remember(hash, group);
   const creates = request.to === undefined || request.to === null;
   const contractAddress = creates ? privateContractAddress(from, nonce, group) : null;
-  return { hash, nonce, from, privacyGroupId: group, contractAddress };
+  return { hash, raw, nonce, from, privacyGroupId: group, contractAddress };
 }
 
 async function submitRaw(
@@ -165,9 +167,8 @@ export async function waitForReceipt(
 ): Promise<PrivateReceipt> {
   const marker = toHash(hash, "hash");
   const group = options.privacyGroupId ?? session.groupOf(marker);
-  const node = { rpc: session.rpc.bind(session) };
   const known = { ...toObject(options, "options"), privacyGroupId: group && groupId(group) };
-  const receipt = await wait(node, marker, known, session.polling);
+  const receipt = await wait(session, marker, known, session.polling);
   await noteReceipt(session, receipt);
   return receipt;
 }
@@ -252,6 +253,16 @@ export async function tryCall(session: Session, request: CallRequest): Promise<H
   const params = [groupId(it.privacyGroupId), call, toBlock(it.blockTag)];
   const output = await session.rpc("priv_call", params, { signal: toSignal(it.signal) });
   return output === null ? null : toDataResult(output, "the call's output");
+}
+
+/** The same; a block that the node does not have is an error. */
+export async function call(session: Session, request: CallRequest): Promise<Hex> {
+  const output = await tryCall(session, request);
+  if (output !== null) return output;
+  throw new BlockNotFoundError("the node does not have this block", {
+    code: "BLOCK_UNKNOWN",
+    method: "priv_call",
+  });
 }
 
 /** Code of a private contract. */

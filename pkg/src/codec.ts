@@ -3,7 +3,13 @@
  * Synchronous; no I/O. Formats: `spec/sdk.md` 1.3.
  */
 
-import { core as loaded, type Core, type Pub, type Tx } from "./wasm/index.js";
+import {
+  core as loaded,
+  ready,
+  type Core,
+  type CoreMarker,
+  type CoreTransaction,
+} from "./wasm/index.js";
 import { DecodeError, InvalidInputError, NotInitializedError, SignatureError } from "./errors.js";
 import {
   kindOf,
@@ -64,6 +70,19 @@ export function withCore<T>(use: (core: Core) => T): T {
   }
 }
 
+/**
+ * Waits for the core, where it can load itself.
+ *
+ * @internal
+ */
+export async function coreReady(): Promise<void> {
+  try {
+    await ready();
+  } catch (error) {
+    throw coreError(error);
+  }
+}
+
 function coreError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const { name, message, code, hint } = error as Error & { code?: unknown; hint?: unknown };
@@ -78,7 +97,7 @@ function coreError(error: unknown): unknown {
     case "SignatureError":
       return error instanceof SignatureError ? error : new SignatureError(message, options);
     default:
-      return code === "NOT_INITIALIZED" ? new NotInitializedError(message, options) : error;
+      return code === "NOT_INITIALIZED" || code === "INIT_FAILED" ? new NotInitializedError(message, options) : error;
   }
 }
 
@@ -368,21 +387,20 @@ export function signMarkerTransaction(
  *
  * @internal
  */
-export function toPub(transaction: MarkerTransaction): Pub {
+export function toPub(transaction: MarkerTransaction): CoreMarker {
   const it = toObject(transaction, "transaction");
   const data = toHex(it.data, "payload key");
   if (data.length !== 66 && data.length !== 130) {
     throw new InvalidInputError("a payload key has 32 bytes (or 64 bytes, as Besu answers some)");
   }
-  const pub: Pub = {
+  return {
     nonce: toQuantity(toUint64(it.nonce, "nonce")),
     gasPrice: toQuantity(toBigInt(it.gasPrice, "gasPrice")),
     gasLimit: toQuantity(toUint64(it.gas, "gas")),
     to: toAddress(it.to ?? MARKER_ADDRESS, "to"),
     data,
+    chainId: it.chainId === undefined ? undefined : toQuantity(toChainId(it.chainId)),
   };
-  if (it.chainId !== undefined) pub.chainId = toQuantity(toChainId(it.chainId));
-  return pub;
 }
 
 /**
@@ -390,34 +408,31 @@ export function toPub(transaction: MarkerTransaction): Pub {
  *
  * @internal
  */
-export function toTx(transaction: PrivateTransaction): Tx {
+export function toTx(transaction: PrivateTransaction): CoreTransaction {
   const it = toObject(transaction, "transaction");
-  const { privacyGroupId, privateFor } = it as { privacyGroupId?: string; privateFor?: unknown };
+  const { privacyGroupId, privateFor } = it as { privacyGroupId?: GroupId; privateFor?: unknown };
   if ((privacyGroupId === undefined) === (privateFor === undefined)) {
     throw new InvalidInputError("exactly one of privacyGroupId and privateFor is expected");
   }
-  const tx: Tx = {
+  const restriction = it.restriction ?? "restricted";
+  if (restriction !== "restricted" && restriction !== "unrestricted") {
+    throw new InvalidInputError('restriction must be "restricted" or "unrestricted"');
+  }
+  const keys = privateFor === undefined ? undefined : toArray(privateFor, "privateFor");
+  if (keys?.length === 0) throw new InvalidInputError("privateFor must have a key");
+  return {
     nonce: toQuantity(toUint64(it.nonce, "nonce")),
     gasPrice: toQuantity(toBigInt(it.gasPrice ?? 0n, "gasPrice")),
     gasLimit: toQuantity(toUint64(it.gas ?? DEFAULT_GAS, "gas")),
+    to: it.to === undefined || it.to === null ? undefined : toAddress(it.to, "to"),
     value: toQuantity(toBigInt(it.value ?? 0n, "value")),
     data: toHex(it.data ?? "0x", "data"),
+    chainId: it.chainId === undefined ? undefined : toQuantity(toChainId(it.chainId)),
     privateFrom: enclaveKey(it.privateFrom),
-    restriction: it.restriction ?? "restricted",
+    privacyGroupId: privacyGroupId === undefined ? undefined : groupId(privacyGroupId),
+    privateFor: keys?.map((key) => enclaveKey(key as string)),
+    restriction,
   };
-  if (tx.restriction !== "restricted" && tx.restriction !== "unrestricted") {
-    throw new InvalidInputError('restriction must be "restricted" or "unrestricted"');
-  }
-  if (it.to !== undefined && it.to !== null) tx.to = toAddress(it.to, "to");
-  if (it.chainId !== undefined) tx.chainId = toQuantity(toChainId(it.chainId));
-  if (privacyGroupId === undefined) {
-    const keys = toArray(privateFor, "privateFor") as string[];
-    if (keys.length === 0) throw new InvalidInputError("privateFor must have a key");
-    tx.privateFor = keys.map((key) => enclaveKey(key));
-  } else {
-    tx.privacyGroupId = groupId(privacyGroupId);
-  }
-  return tx;
 }
 
 /** Half of secp256k1's order: signatures with a larger s are malleable (EIP-2). */

@@ -13,11 +13,10 @@ import {
   removeParticipantData,
   withCore,
 } from "./codec.js";
-import { execute, tryCall } from "./actions.js";
+import { call, execute } from "./actions.js";
 import {
   AbortError,
   AddMembersError,
-  BlockNotFoundError,
   CallRevertedError,
   ConnectionError,
   GroupExistsError,
@@ -463,16 +462,10 @@ async function inTermsOfGroups(
   });
 }
 
-/** Asks the management contract; a block that the node does not have is an error. */
-async function ask(session: Session, query: GroupQuery, data: Hex): Promise<Hex> {
+/** Asks the management contract. */
+function ask(session: Session, query: GroupQuery, data: Hex): Promise<Hex> {
   const { privacyGroupId, blockTag, signal } = toObject(query, "query");
-  const request = { privacyGroupId, blockTag, signal, to: MANAGEMENT_ADDRESS, data };
-  const output = await tryCall(session, request);
-  if (output !== null) return output;
-  throw new BlockNotFoundError("the node does not have this block", {
-    code: "BLOCK_UNKNOWN",
-    method: "priv_call",
-  });
+  return call(session, { privacyGroupId, blockTag, signal, to: MANAGEMENT_ADDRESS, data });
 }
 
 /** The same for a group that must exist. */

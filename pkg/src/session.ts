@@ -3,15 +3,14 @@
  * it, so that the client, the viem actions and the ethers classes are three faces of one thing.
  */
 
-import { enclaveKey as readEnclaveKey, groupId as readGroupId } from "./codec.js";
-import { InvalidInputError, MissingOptionError } from "./errors.js";
+import { coreReady, enclaveKey as readEnclaveKey, groupId as readGroupId } from "./codec.js";
+import { InvalidInputError, MissingOptionError, PrivacyError } from "./errors.js";
 import { toArray, toChainId, toObject } from "./input.js";
 import { sharedNonces, type Nonces } from "./nonces.js";
 import { toPolling, type Polling } from "./receipts.js";
 import { toNumberResult } from "./responses.js";
 import { createRpc, type HttpOptions, type RequestOptions, type Rpc, type Transport } from "./rpc.js";
 import { toSigner, type Signer } from "./signer.js";
-import { ready } from "./wasm/index.js";
 import type { Audience, EnclaveKey, GroupAbi, GroupId, Hash, Quantity } from "./types.js";
 
 /** What clients of any kind can be told. */
@@ -50,12 +49,13 @@ export class Session {
   readonly groupAbi: GroupAbi;
   readonly polling: ReturnType<typeof toPolling>;
   readonly #enclaveKey: EnclaveKey | undefined;
-  readonly #signer: Signer | undefined;
+  readonly #signer: Signer | PrivacyError | undefined;
   #chainId: Promise<bigint> | undefined;
   /** Groups of what was sent last, for errors and for telling the queue of lost nonces. */
   readonly #sent = new Map<Hash, GroupId>();
 
-  constructor(node: Rpc, options: SessionOptions) {
+  /** `noSigner`: why there can be none, thrown by what needs one. */
+  constructor(node: Rpc, options: SessionOptions, noSigner?: PrivacyError) {
     toObject(options, "options");
     this.node = node;
     this.nonces = options.nonces ?? sharedNonces();
@@ -68,18 +68,19 @@ export class Session {
       throw new InvalidInputError("enclaveKey must be base64; see enclaveKey()");
     }
     this.#enclaveKey = options.enclaveKey;
-    this.#signer = options.signer === undefined ? undefined : toSigner(options.signer);
+    this.#signer = options.signer === undefined ? noSigner : toSigner(options.signer);
     if (options.chainId !== undefined) this.#chainId = Promise.resolve(toChainId(options.chainId));
   }
 
   /** Calls a method of the node. */
   async rpc(method: string, params: readonly unknown[], options?: RequestOptions) {
     // Reverts are read by the core, and errors must not depend on when it is there.
-    await ready();
+    await coreReady();
     return this.node.rpc(method, params, options);
   }
 
   get signer(): Signer {
+    if (this.#signer instanceof PrivacyError) throw this.#signer;
     if (this.#signer) return this.#signer;
     throw new MissingOptionError("this needs a signer, and the client was made without one");
   }
@@ -131,7 +132,7 @@ export function createSession(options: PrivacyClientOptions): Session {
 
 /** The audience, checked: exactly one of the two. */
 export function toAudience(value: Audience): Audience {
-  const { privacyGroupId, privateFor } = toObject(value, "request") as {
+  const { privacyGroupId, privateFor } = toObject(value, "request") as unknown as {
     privacyGroupId?: GroupId;
     privateFor?: readonly EnclaveKey[];
   };
