@@ -210,6 +210,17 @@ export class InvalidResponseError extends PrivacyError {
   }
 }
 
+/**
+ * A contract's own error, decoded by its ABI.
+ *
+ * @example
+ * if (error instanceof CallRevertedError && error.customError?.name === "NotAllowed") explain();
+ */
+export interface CustomError {
+  readonly name: string;
+  readonly args: readonly unknown[];
+}
+
 /** What a refusal carries. */
 export interface RpcErrorOptions extends PrivacyErrorOptions {
   readonly method?: string | undefined;
@@ -477,16 +488,20 @@ export class CallRevertedError extends RpcError {
   readonly revertData: Hex;
   /** What they say. */
   readonly revert: DecodedRevert | undefined;
+  /** What they say by the contract's ABI, where the caller gave one. */
+  readonly customError: CustomError | undefined;
   constructor(
     message: string,
     options: RpcErrorOptions & {
       readonly revertData?: Hex | undefined;
       readonly revert?: DecodedRevert | undefined;
+      readonly customError?: CustomError | undefined;
     } = {},
   ) {
     super(message, { code: "CALL_REVERTED", ...options });
     this.revertData = options.revertData ?? "0x";
     this.revert = options.revert;
+    this.customError = options.customError;
   }
 }
 
@@ -544,16 +559,22 @@ export class TransactionRevertedError extends PrivacyError {
   readonly revertData: Hex;
   /** What they say. */
   readonly revert: DecodedRevert | undefined;
+  /** What they say by the contract's ABI, where the caller gave one. */
+  readonly customError: CustomError | undefined;
   constructor(
     receipt: PrivateReceipt,
     message: string,
-    options: PrivacyErrorOptions & { readonly revert?: DecodedRevert | undefined } = {},
+    options: PrivacyErrorOptions & {
+      readonly revert?: DecodedRevert | undefined;
+      readonly customError?: CustomError | undefined;
+    } = {},
   ) {
     super(message, { code: "TRANSACTION_REVERTED", data: receipt.revertReason, ...options });
     this.receipt = receipt;
     this.reason = receipt.outcome ?? receipt.reason;
     this.revertData = receipt.revertReason ?? "0x";
     this.revert = options.revert;
+    this.customError = options.customError;
   }
   /** The receipt's status. */
   get status(): PrivateReceipt["status"] {
@@ -906,6 +927,33 @@ export function receiptError(
     failed(why === undefined ? invalid : `${invalid}: ${why}`),
     { revert },
   );
+}
+
+/**
+ * The same error, with the contract's own error that its revert bytes are; the error itself when
+ * there are none, or `decode` does not know them.
+ *
+ * @internal
+ */
+export function withCustomError(
+  error: unknown,
+  decode: (data: Hex) => CustomError | undefined,
+): unknown {
+  const call = error instanceof CallRevertedError;
+  const transaction = error instanceof TransactionRevertedError;
+  if ((!call && !transaction) || error.revert || error.revertData === "0x") return error;
+  const customError = decode(error.revertData);
+  if (!customError) return error;
+  const args = customError.args.map(String).join(", ");
+  const message = `${error.message}: ${customError.name}(${args})`;
+  const { code, rpcCode, data, cause, hint } = error;
+  const options = { code, rpcCode, data, cause, hint, customError };
+  if (transaction) return new TransactionRevertedError(error.receipt, message, options);
+  return new CallRevertedError(message, {
+    ...options,
+    method: error.method,
+    revertData: error.revertData,
+  });
 }
 
 /**

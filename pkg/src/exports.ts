@@ -48,6 +48,7 @@ export {
   TransactionRevertedError,
   UnauthorizedError,
   UnsupportedAccountError,
+  type CustomError,
   type PrivacyErrorOptions,
   type RpcErrorOptions,
 } from "./errors.js";
