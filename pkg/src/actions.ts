@@ -72,6 +72,7 @@ async function inTurn<T>(
   session: Session,
   request: PrivateTransactionRequest,
   submit: (raw: Hex, signal: AbortSignal | undefined) => Promise<T>,
+  failed?: (result: T) => Promise<boolean>,
 ): Promise<{ result: T; raw: Hex; nonce: bigint; group: GroupId; from: Address }> {
   const it = toObject(request, "request");
   const signal = toSignal(it.signal);
@@ -106,6 +107,7 @@ async function inTurn<T>(
         used = { nonce, raw };
         return submit(raw, signal);
       },
+      ...(failed && { failed }),
     },
   );
   return { result, ...used, group, from };
@@ -128,8 +130,15 @@ async function countOf(
 
 /** Sends a private transaction; tells what it sent. */
 export async function send(session: Session, request: PrivateTransactionRequest): Promise<Sent> {
-  const { result: hash, raw, nonce, group, from } = await inTurn(session, request, (bytes, signal) =>
-    submitRaw(session, bytes, signal),
+  const failed = async (marker: Hash) => {
+    const found = await receipt(session, marker);
+    return found !== null && found.status !== "success";
+  };
+  const { result: hash, raw, nonce, group, from } = await inTurn(
+    session,
+    request,
+    (bytes, signal) => submitRaw(session, bytes, signal),
+    failed,
   );
   session.remember(hash, group);
   const creates = request.to === undefined || request.to === null;
@@ -173,12 +182,10 @@ export async function waitForReceipt(
   return receipt;
 }
 
-/** A receipt whose transaction left the nonce as it was tells that what is remembered is wrong. */
+/** A private transaction that failed left its nonce unused: what is remembered is wrong. */
 async function noteReceipt(session: Session, receipt: PrivateReceipt): Promise<void> {
-  const { reason, from: address, privacyGroupId: group } = receipt;
-  const used = ["executed", "reverted", "out_of_gas", "too_many_public_reads"];
-  const spent = reason === undefined ? receipt.status !== "invalid" : used.includes(reason);
-  if (spent || address === undefined || group === undefined) return;
+  const { status, from: address, privacyGroupId: group } = receipt;
+  if (status === "success" || address === undefined || group === undefined) return;
   session.nonces.forget({ address, group, chainId: await session.chainId() });
 }
 

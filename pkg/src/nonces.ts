@@ -3,9 +3,12 @@
  * blocks come needs somebody who remembers.
  *
  * Sends of one account in one group go one after another: the node publishes markers in the order
- * in which the transactions reach it, and a nonce that overtakes another is invalid. What is
- * remembered is dropped whenever it may be wrong: a send failed, a receipt says that a nonce had
- * no effect, or nothing was sent for a while.
+ * in which the transactions reach it, and a nonce that overtakes another is invalid.
+ *
+ * A private transaction that fails leaves its nonce unused, and then all that were sent after it
+ * are invalid. So what is remembered is given up when a receipt says that a transaction had no
+ * effect, whether the caller waited for it or the queue looked itself, and when the node does not
+ * come to count it for long.
  */
 
 import { NonceTooLowError, throwIfAborted } from "./errors.js";
@@ -28,6 +31,8 @@ export interface NonceUse<T> {
   read(): Promise<bigint>;
   /** Sends with this nonce. A rejection gives the nonce back. */
   send(nonce: bigint): Promise<T>;
+  /** Whether what was sent is known to have failed, so that its nonce is unused. */
+  failed?(sent: T): Promise<boolean>;
 }
 
 /**
@@ -45,15 +50,21 @@ export interface Nonces {
   forget(key: NonceKey): void;
 }
 
-/** How long an answer of the node is relied on between sends that follow each other. */
+/** How long an answer of the node is relied on, between sends that follow each other. */
 const FRESH_MS = 1000;
 /** How long what was sent counts although the node does not show it. */
 const EXPIRY_MS = 300_000;
+/** Of how many sends it is remembered how to ask what became of them. */
+const OPEN_MAX = 10_000;
 
 interface Queue {
   /** After what was sent last; undefined: ask the node. */
   next: bigint | undefined;
+  /** When the node was asked last. */
+  readAt: number;
   sentAt: number;
+  /** What was sent and not counted yet: whether it is known to have failed. */
+  readonly open: Map<bigint, () => Promise<boolean>>;
   tail: Promise<unknown>;
   waiting: number;
 }
@@ -103,6 +114,7 @@ class MemoryNonces implements Nonces {
 
   forget(key: NonceKey): void {
     const queue = this.#queues.get(idOf(key));
+    queue?.open.clear();
     if (queue) queue.next = undefined;
   }
 
@@ -122,12 +134,19 @@ class MemoryNonces implements Nonces {
   }
 
   async #next(queue: Queue, use: NonceUse<unknown>): Promise<bigint> {
-    const age = Date.now() - queue.sentAt;
-    if (queue.next !== undefined && age < FRESH_MS) return queue.next;
+    const now = Date.now();
+    if (queue.next !== undefined && now - queue.readAt < FRESH_MS) return queue.next;
     const counted = await use.read();
+    queue.readAt = now;
+    for (const nonce of queue.open.keys()) if (nonce < counted) queue.open.delete(nonce);
     // Read again: it may have been forgotten meanwhile.
-    const { next } = queue;
-    return next !== undefined && next > counted && age < this.#expiryMs ? next : counted;
+    if (queue.next === undefined || queue.next <= counted) return counted;
+    const failed = now - queue.sentAt >= this.#expiryMs || (await queue.open.get(counted)?.());
+    if (failed) {
+      queue.open.clear();
+      queue.next = undefined;
+    }
+    return queue.next ?? counted;
   }
 
   async #sendWith<T>(queue: Queue, use: NonceUse<T>, nonce: bigint): Promise<T> {
@@ -138,6 +157,9 @@ class MemoryNonces implements Nonces {
       const inTurn = use.explicit === undefined || before === undefined || before === nonce;
       queue.next = inTurn ? nonce + 1n : before;
       queue.sentAt = Date.now();
+      if (use.failed && queue.open.size < OPEN_MAX) {
+        queue.open.set(nonce, () => use.failed!(result));
+      }
       return result;
     } catch (error) {
       // Refused, or nobody knows: with the same nonce again at most one of the two has an effect.
@@ -150,7 +172,7 @@ class MemoryNonces implements Nonces {
   #queue(id: string): Queue {
     let queue = this.#queues.get(id);
     if (!queue) {
-      queue = { next: undefined, sentAt: 0, tail: Promise.resolve(), waiting: 0 };
+      queue = { next: undefined, readAt: 0, sentAt: 0, open: new Map(), tail: Promise.resolve(), waiting: 0 };
       this.#queues.set(id, queue);
     }
     return queue;

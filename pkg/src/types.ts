@@ -179,7 +179,7 @@ export type BlockTag = Quantity | "latest" | "earliest" | "pending" | "finalized
 
 /**
  * What became of a private transaction, in a word of the node's: only `"executed"` had its effect.
- * The words after the first four left the sender's nonce as it was.
+ * All others left the sender's nonce as it was.
  *
  * @example
  * if (receipt.reason === "locked") await client.groups.unlock({ privacyGroupId });
