@@ -203,7 +203,9 @@ export async function execute(
 /** The receipt as it is now; null when there is none (yet, or for this node). */
 export async function receipt(session: Session, hash: Hash): Promise<PrivateReceipt | null> {
   const marker = toHash(hash, "hash");
-  return toReceipt(await session.rpc("priv_getTransactionReceipt", [marker]), marker);
+  const found = toReceipt(await session.rpc("priv_getTransactionReceipt", [marker]), marker);
+  if (found) await noteReceipt(session, found);
+  return found;
 }
 
 /** The transaction of a mined marker; null when there is none (yet, or for this node). */
