@@ -6,6 +6,7 @@
 import {
   DEFAULT_GAS,
   MARKER_ADDRESS,
+  coreReady,
   groupId,
   legacyGroupId,
   parsePrivateTransaction,
@@ -77,6 +78,7 @@ async function inTurn<T>(
   const it = toObject(request, "request");
   const signal = toSignal(it.signal);
   throwIfAborted(signal);
+  await coreReady();
   const { signer } = session;
   const privateFrom = session.enclaveKey(it.privateFrom);
   const audience = toAudience(it);
@@ -162,8 +164,10 @@ export async function sendRawTransaction(
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<Hash> {
   const bytes = toHex(raw, "raw");
-  const hash = await submitRaw(session, bytes, toSignal(options.signal));
+  const signal = toSignal(toObject(options, "options").signal);
+  await coreReady();
   const { privacyGroupId } = parsePrivateTransaction(bytes);
+  const hash = await submitRaw(session, bytes, signal);
   if (privacyGroupId !== undefined) session.remember(hash, privacyGroupId);
   return hash;
 }
@@ -175,8 +179,10 @@ export async function waitForReceipt(
   options: WaitOptions = {},
 ): Promise<PrivateReceipt> {
   const marker = toHash(hash, "hash");
-  const group = options.privacyGroupId ?? session.groupOf(marker);
-  const known = { ...toObject(options, "options"), privacyGroupId: group && groupId(group) };
+  const it = toObject(options, "options");
+  await coreReady();
+  const group = it.privacyGroupId ?? session.groupOf(marker);
+  const known = { ...it, privacyGroupId: group && groupId(group) };
   const receipt = await wait(session, marker, known, session.polling);
   await noteReceipt(session, receipt);
   return receipt;
@@ -230,6 +236,7 @@ export async function transactionCount(
   request: TransactionCountRequest,
 ): Promise<bigint> {
   const { address, privacyGroupId } = toObject(request, "request");
+  await coreReady();
   const whose = toAddress(address ?? session.signer.address, "address");
   return countOf(session, whose, groupId(privacyGroupId));
 }
@@ -254,6 +261,7 @@ export interface CallRequest {
 /** Runs a call on private state. Null when the node does not have that block. */
 export async function tryCall(session: Session, request: CallRequest): Promise<Hex | null> {
   const it = toObject(request, "request");
+  await coreReady();
   const call: Record<string, string> = {
     to: toAddress(it.to, "to"),
     data: toHex(it.data ?? "0x", "data"),
@@ -284,6 +292,7 @@ export interface CodeRequest {
 /** The code at an address; `0x` for none. */
 export async function code(session: Session, request: CodeRequest): Promise<Hex> {
   const it = toObject(request, "request");
+  await coreReady();
   const params = [
     groupId(it.privacyGroupId),
     toAddress(it.address, "address"),
@@ -332,6 +341,7 @@ export function toFilter(filter: LogFilter): Record<string, unknown> {
 /** The group's logs that match, in chain order. */
 export async function logs(session: Session, request: LogsRequest): Promise<PrivateLog[]> {
   const it = toObject(request, "request");
+  await coreReady();
   const params = [groupId(it.privacyGroupId), toFilter(it)];
   return toLogs(await session.rpc("priv_getLogs", params, { signal: toSignal(it.signal) }));
 }
@@ -345,6 +355,7 @@ export interface StateRootRequest {
 /** The root of a group's private state: equal on all members. */
 export async function stateRoot(session: Session, request: StateRootRequest): Promise<Hash> {
   const it = toObject(request, "request");
+  await coreReady();
   const params = [groupId(it.privacyGroupId), toBlock(it.blockTag)];
   return toHashResult(await session.rpc("priv_debugGetStateRoot", params), "the state root");
 }
@@ -382,7 +393,10 @@ export async function distributeRaw(
   } = {},
 ): Promise<PayloadKey> {
   const bytes = toHex(raw, "raw");
-  return submitDistribution(session, bytes, options.markerSigner ?? null, toSignal(options.signal));
+  const { markerSigner = null, signal } = toObject(options, "options");
+  await coreReady();
+  parsePrivateTransaction(bytes);
+  return submitDistribution(session, bytes, markerSigner, toSignal(signal));
 }
 
 async function submitDistribution(
@@ -423,6 +437,7 @@ export async function sendMarker(
 ): Promise<Hash> {
   const data = toHex(key, "payload key");
   const it = toObject(options, "options");
+  await coreReady();
   const signal = toSignal(it.signal);
   const signer = it.signer === undefined ? session.signer : toSigner(it.signer);
   const address = toAddress(signer.address, "signer.address");

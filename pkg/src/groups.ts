@@ -6,6 +6,7 @@
 import {
   MANAGEMENT_ADDRESS,
   addParticipantsData,
+  coreReady,
   decodeParticipants,
   enclaveKey,
   groupId,
@@ -228,19 +229,26 @@ export interface Groups {
 
 /** @internal */
 export function createGroups(session: Session): Groups {
+  // Where the core cannot compile itself synchronously, it is waited for.
+  const ready =
+    <A extends unknown[], T>(run: (session: Session, ...args: A) => Promise<T>) =>
+    async (...args: A): Promise<T> => {
+      await coreReady();
+      return run(session, ...args);
+    };
   return {
     prepareCreate: (request) => prepareCreate(session, request),
-    create: (request) => create(session, request),
-    add: (request) => add(session, request),
-    remove: (request) => remove(session, request),
-    lock: (request) => lock(session, request),
-    unlock: (request) => unlock(session, request),
-    isLocked: (query) => isLocked(session, query),
-    participants: (query) => participants(session, query),
-    find: (members, options) => find(session, members, options),
-    owner: (query) => owner(session, query),
-    transferOwnership: (request) => transferOwnership(session, request),
-    acceptOwnership: (request) => acceptOwnership(session, request),
+    create: ready(create),
+    add: ready(add),
+    remove: ready(remove),
+    lock: ready(lock),
+    unlock: ready(unlock),
+    isLocked: ready(isLocked),
+    participants: ready(participants),
+    find: ready(find),
+    owner: ready(owner),
+    transferOwnership: ready(transferOwnership),
+    acceptOwnership: ready(acceptOwnership),
   };
 }
 

@@ -11,7 +11,7 @@
  * iterator.
  */
 
-import { groupId } from "./codec.js";
+import { coreReady, groupId } from "./codec.js";
 import { toFilter } from "./actions.js";
 import { AbortError, InvalidInputError, LimitExceededError, isTransient } from "./errors.js";
 import { toBlock, toCount, toObject, toQuantity, toSignal } from "./input.js";
@@ -58,13 +58,13 @@ export function watchLogs(
     }
   }
   const { fromBlock = "latest", ...what } = filter;
-  const watch = new Watch(session, groupId(privacyGroupId), toFilter(what), toObject(options, "options"));
+  const watch = new Watch(session, privacyGroupId, toFilter(what), toObject(options, "options"));
   return watch.run(toBlock(fromBlock, "fromBlock"));
 }
 
 class Watch {
   readonly #session: Session;
-  readonly #group: GroupId;
+  #group: GroupId;
   readonly #filter: Record<string, unknown>;
   readonly #signal: AbortSignal | undefined;
   readonly #intervalMs: number;
@@ -94,6 +94,8 @@ class Watch {
 
   async *run(from: string): AsyncGenerator<PrivateLog, void, undefined> {
     try {
+      await coreReady();
+      this.#group = groupId(this.#group);
       this.#first = this.#next = await this.#persist(() => this.#start(from));
       for (;;) {
         const { logs, more } = await this.#persist(() => this.#poll());
