@@ -192,6 +192,8 @@ export async function waitForReceipt(
 async function noteReceipt(session: Session, receipt: PrivateReceipt): Promise<void> {
   const { status, from: address, privacyGroupId: group } = receipt;
   if (status === "success" || address === undefined || group === undefined) return;
+  // Who has not asked for it has sent nothing.
+  if (!session.knowsChainId) return;
   session.nonces.forget({ address, group, chainId: await session.chainId() });
 }
 
@@ -223,7 +225,12 @@ export async function transaction(
   return toTransaction(await session.rpc("priv_getPrivateTransaction", [marker]));
 }
 
-/** Whose next nonce. */
+/**
+ * Whose next nonce.
+ *
+ * @example
+ * const count = await client.getTransactionCount({ privacyGroupId, address });
+ */
 export interface TransactionCountRequest {
   readonly privacyGroupId: GroupId;
   /** The signer's when absent. */
@@ -282,7 +289,12 @@ export async function call(session: Session, request: CallRequest): Promise<Hex>
   });
 }
 
-/** Code of a private contract. */
+/**
+ * Code of a private contract.
+ *
+ * @example
+ * const code = await client.getCode({ privacyGroupId, address, blockTag: 17n });
+ */
 export interface CodeRequest {
   readonly privacyGroupId: GroupId;
   readonly address: Address;
@@ -302,7 +314,12 @@ export async function code(session: Session, request: CodeRequest): Promise<Hex>
   return found === null ? "0x" : toDataResult(found, "the code");
 }
 
-/** Logs of a group. */
+/**
+ * Logs of a group.
+ *
+ * @example
+ * const request: LogsRequest = { privacyGroupId, address, topics: [topic], fromBlock: 17n };
+ */
 export interface LogsRequest extends LogFilter {
   readonly privacyGroupId: GroupId;
   readonly signal?: AbortSignal | undefined;
@@ -346,7 +363,12 @@ export async function logs(session: Session, request: LogsRequest): Promise<Priv
   return toLogs(await session.rpc("priv_getLogs", params, { signal: toSignal(it.signal) }));
 }
 
-/** A group's state root. */
+/**
+ * A group's state root.
+ *
+ * @example
+ * const root = await client.getStateRoot({ privacyGroupId, blockTag: "latest" });
+ */
 export interface StateRootRequest {
   readonly privacyGroupId: GroupId;
   readonly blockTag?: BlockTag | undefined;
@@ -472,7 +494,12 @@ export async function sendMarker(
   return hash;
 }
 
-/** A contract's creation. */
+/**
+ * A contract's creation.
+ *
+ * @example
+ * const request: DeployRequest = { privacyGroupId, data: bytecode, timeout: 60_000 };
+ */
 export type DeployRequest = Omit<PrivateTransactionRequest, "to"> & WaitOptions & Audience;
 
 /** Creates a private contract and waits for it. */

@@ -44,7 +44,12 @@ import type {
   Quantity,
 } from "./types.js";
 
-/** What every change of a group can be told. */
+/**
+ * What every change of a group can be told.
+ *
+ * @example
+ * const options: ChangeOptions = { timeout: 60_000, onProgress: ({ step, state }) => console.log(step, state) };
+ */
 export interface ChangeOptions extends Omit<WaitOptions, "privacyGroupId" | "onProgress"> {
   readonly gas?: Quantity | undefined;
   readonly gasPrice?: Quantity | undefined;
@@ -66,12 +71,22 @@ export interface GroupProgress {
   readonly state: "sending" | WaitProgress["state"] | "done" | "skipped";
 }
 
-/** A change of one group. */
+/**
+ * A change of one group.
+ *
+ * @example
+ * const request: GroupRequest = { privacyGroupId, signal };
+ */
 export interface GroupRequest extends ChangeOptions {
   readonly privacyGroupId: GroupId;
 }
 
-/** Members of a new group. */
+/**
+ * Members of a new group.
+ *
+ * @example
+ * const request: CreateRequest = { participants: [alice, bob] };
+ */
 export interface CreateRequest extends ChangeOptions {
   /** All members. The client's own key is added when it is missing. */
   readonly participants: readonly EnclaveKey[];
@@ -81,17 +96,32 @@ export interface CreateRequest extends ChangeOptions {
   readonly skipExistsCheck?: boolean | undefined;
 }
 
-/** Members that join a group. */
+/**
+ * Members that join a group.
+ *
+ * @example
+ * const request: AddRequest = { privacyGroupId, participants: [carol] };
+ */
 export interface AddRequest extends GroupRequest {
   readonly participants: readonly EnclaveKey[];
 }
 
-/** A member that leaves a group. */
+/**
+ * A member that leaves a group.
+ *
+ * @example
+ * const request: RemoveRequest = { privacyGroupId, participant: carol };
+ */
 export interface RemoveRequest extends GroupRequest {
   readonly participant: EnclaveKey;
 }
 
-/** A reading of a group. */
+/**
+ * A reading of a group.
+ *
+ * @example
+ * const members = await client.groups.participants({ privacyGroupId, blockTag: 17n });
+ */
 export interface GroupQuery {
   readonly privacyGroupId: GroupId;
   /** `"latest"` when absent. */
@@ -99,14 +129,24 @@ export interface GroupQuery {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A group that has been created. */
+/**
+ * A group that has been created.
+ *
+ * @example
+ * const { privacyGroupId, receipt }: CreatedGroup = await client.groups.create({ participants });
+ */
 export interface CreatedGroup {
   readonly privacyGroupId: GroupId;
   readonly participants: readonly EnclaveKey[];
   readonly receipt: PrivateReceipt;
 }
 
-/** The outcome of `add`. */
+/**
+ * The outcome of `add`.
+ *
+ * @example
+ * const { added }: AddedMembers = await client.groups.add({ privacyGroupId, participants: [carol] });
+ */
 export interface AddedMembers {
   /** Those that were no members before. */
   readonly added: readonly EnclaveKey[];
@@ -114,7 +154,12 @@ export interface AddedMembers {
   readonly receipt: PrivateReceipt | null;
 }
 
-/** The outcome of `remove`. */
+/**
+ * The outcome of `remove`.
+ *
+ * @example
+ * const { removed }: RemovedMember = await client.groups.remove({ privacyGroupId, participant: carol });
+ */
 export interface RemovedMember {
   /** Whether it was a member. */
   readonly removed: boolean;
@@ -370,9 +415,13 @@ export async function find(
 ): Promise<PrivacyGroup[]> {
   const keys = toKeys(members);
   const { exact, signal } = toObject(options, "options");
-  const params = [keys];
+  const ask = (method: string) => session.rpc(method, [keys], { signal: toSignal(signal) });
   const groups = toGroups(
-    await session.rpc("privx_findFlexiblePrivacyGroup", params, { signal: toSignal(signal) }),
+    await ask("privx_findFlexiblePrivacyGroup").catch((error: unknown) => {
+      // Its name before Besu 22.1.
+      if (!(error instanceof MethodDisabledError)) throw error;
+      return ask("privx_findOnChainPrivacyGroup");
+    }),
   );
   if (!exact) return groups;
   const wanted = new Set<string>(keys);

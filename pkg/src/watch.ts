@@ -21,7 +21,12 @@ import { pause } from "./wait.js";
 import type { Session } from "./session.js";
 import type { GroupId, LogFilter, PrivateLog } from "./types.js";
 
-/** Which logs to watch. */
+/**
+ * Which logs to watch.
+ *
+ * @example
+ * const request: WatchRequest = { privacyGroupId, address, fromBlock: 17n };
+ */
 export interface WatchRequest extends Omit<LogFilter, "toBlock" | "blockHash"> {
   readonly privacyGroupId: GroupId;
 }
