@@ -12,7 +12,7 @@ import {
   parsePrivateTransaction,
   privateContractAddress,
 } from "./codec.js";
-import { BlockNotFoundError, InvalidInputError, throwIfAborted } from "./errors.js";
+import { BlockNotFoundError, InvalidInputError, NodeSyncingError, throwIfAborted } from "./errors.js";
 import {
   toAddress,
   toArray,
@@ -283,10 +283,16 @@ export async function tryCall(session: Session, request: CallRequest): Promise<H
 export async function call(session: Session, request: CallRequest): Promise<Hex> {
   const output = await tryCall(session, request);
   if (output !== null) return output;
-  throw new BlockNotFoundError("the node does not have this block", {
-    code: "BLOCK_UNKNOWN",
-    method: "priv_call",
-  });
+  const method = "priv_call";
+  const { blockTag = "latest" } = request;
+  if (blockTag === "latest" || blockTag === "pending") {
+    throw new NodeSyncingError("the node has not followed any block yet", {
+      code: "SYNCING",
+      method,
+      hint: "Try again later.",
+    });
+  }
+  throw new BlockNotFoundError("the node does not have this block", { code: "BLOCK_UNKNOWN", method });
 }
 
 /**

@@ -368,8 +368,16 @@ async function undoLock(
     cause instanceof AbortError ||
     cause instanceof ConnectionError;
   if (wasLocked || open) return new AddMembersError(privacyGroupId, cause, false);
+  // A callback that throws must not keep the group locked.
+  const onProgress = (progress: GroupProgress) => {
+    try {
+      request.onProgress?.(progress);
+    } catch {
+      // It is the cause already, or comes too late to matter.
+    }
+  };
   try {
-    await unlock(session, request);
+    await unlock(session, { ...request, onProgress });
     return new AddMembersError(privacyGroupId, cause, true);
   } catch (error) {
     return new AddMembersError(privacyGroupId, cause, false, error);

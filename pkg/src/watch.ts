@@ -147,9 +147,13 @@ class Watch {
       if (!(error instanceof LimitExceededError)) throw error;
       return this.#part(error);
     }
-    if (this.#missing(found, from).length > 0) {
+    const highest = this.#missing(found, from).reduce(
+      (max, { blockNumber }) => (blockNumber > max ? blockNumber : max),
+      -1n,
+    );
+    if (highest >= 0n) {
       // Gone, or the node is not there yet. Read again after it says that it is.
-      if (!(await this.#isFollowed(this.#next))) return { logs: [], more: false };
+      if (!(await this.#isFollowed(highest))) return { logs: [], more: false };
       found = await this.#read(from, "latest");
     }
     const removed = this.#missing(found, from).reverse();
