@@ -216,8 +216,7 @@ impl Service {
             return Ok(Some(Arc::new(decided)));
         }
         // It has none yet where the history is waited for.
-        let waits = receipt.group.is_some_and(|group| self.view.is_joining(group));
-        if waits || (receipt.reason == Reason::Copied && decision.is_some()) {
+        if receipt.group.is_some_and(|group| self.view.is_joining(group)) {
             return Ok(None);
         }
         // It decided by coming first, but could not be read then, or is not in a history.

@@ -158,6 +158,9 @@ impl Member {
             }
             ended
         };
+        while self.enclave.is_writing() {
+            tokio::task::yield_now().await;
+        }
         self.restart().await;
         ended
     }
