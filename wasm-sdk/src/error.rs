@@ -1,80 +1,185 @@
-//! Errors as JavaScript sees them: a real `Error` with `name` and `code`.
+//! Errors as JavaScript sees them: a real `Error` with `name`, `code`, message and hint.
 
-use coterie_core::transaction::{DecodeError, SignError, SignatureError};
+use coterie_core::{
+    management::{ManagementCallError, ManagementEventError, MembersError},
+    transaction::{DecodeError, SignError, SignatureError},
+};
 use wasm_bindgen::JsValue;
 
 /// What every binding returns.
 pub(crate) type Result<T> = core::result::Result<T, Thrown>;
 
-/// An error on its way out: `name`, `code` and message of the JavaScript error.
+/// An error on its way out.
 #[derive(Debug)]
 pub struct Thrown {
     name: &'static str,
     code: &'static str,
     message: String,
+    hint: &'static str,
 }
 
-/// An argument that the core never sees.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum InvalidArgument {
-    #[error("{0} is missing")]
-    Missing(&'static str),
-    #[error("{0} must be a string")]
-    NotAString(&'static str),
-    #[error("{0} must be 0x-prefixed hex")]
-    Hex(&'static str),
-    #[error("{0} must be a 0x-prefixed number without leading zeros, within its width")]
-    Number(&'static str),
-    #[error("{0} must be an address")]
-    Address(&'static str),
-    #[error("{0} must be an enclave key: 32 or 91 bytes in base64")]
-    EnclaveKey(&'static str),
-    #[error("{0} must be a privacy group id: 32 bytes in base64")]
-    GroupId(&'static str),
-    #[error("give either privacyGroupId or privateFor")]
-    Recipients,
-    #[error("restriction must be \"restricted\" or \"unrestricted\"")]
-    Restriction,
-    #[error("the private key must be 32 bytes within the order of the curve")]
+/// What is wrong with an argument that the core never sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Invalid {
+    Missing,
+    NotAString,
+    NotAnObject,
+    NotAnArray,
+    NotBytes,
+    TooLong,
+    Hex,
+    Number,
+    Address,
+    Hash,
+    EnclaveKey,
+    NotAWord,
+    GroupId,
+    PayloadKey,
     PrivateKey,
-    #[error("the platform gives no random numbers")]
+    MarkerData,
+    Recipients,
+    Restriction,
+    Abi,
+    Parity,
     NoEntropy,
 }
 
-impl From<InvalidArgument> for Thrown {
-    fn from(error: InvalidArgument) -> Self {
-        let code = match error {
-            InvalidArgument::NoEntropy => "NO_ENTROPY",
-            InvalidArgument::PrivateKey => "PRIVATE_KEY",
-            InvalidArgument::Missing(_)
-            | InvalidArgument::NotAString(_)
-            | InvalidArgument::Hex(_)
-            | InvalidArgument::Number(_)
-            | InvalidArgument::Address(_)
-            | InvalidArgument::EnclaveKey(_)
-            | InvalidArgument::GroupId(_)
-            | InvalidArgument::Recipients
-            | InvalidArgument::Restriction => "INVALID_ARGUMENT",
-        };
-        Self { name: "InvalidArgumentError", code, message: error.to_string() }
+impl Invalid {
+    /// An error about the argument or field of this name.
+    pub(crate) fn at(self, name: &str) -> Thrown {
+        let (code, problem, hint) = self.words();
+        let mut message = String::from(name);
+        message.push(' ');
+        message.push_str(problem);
+        Thrown { name: "InvalidInputError", code, message, hint }
+    }
+
+    /// Code, problem (after the name of what has it), hint.
+    const fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Missing => ("MISSING", "is missing", "null and undefined count as missing"),
+            Self::NotAString => (
+                "NOT_A_STRING",
+                "must be a string",
+                "numbers and bytes are passed as 0x-prefixed hex, keys and group ids as base64",
+            ),
+            Self::NotAnObject => ("NOT_AN_OBJECT", "must be an object", "pass a plain object"),
+            Self::NotAnArray => ("NOT_AN_ARRAY", "must be an array", "pass an array of strings"),
+            Self::NotBytes => ("NOT_BYTES", "must be a Uint8Array", "pass the raw bytes"),
+            Self::TooLong => (
+                "TOO_LONG",
+                "is too long",
+                "no node takes transactions of this size, nor groups with this many members",
+            ),
+            Self::Hex => {
+                ("INVALID_HEX", "must be 0x-prefixed hex", "an even number of digits after 0x")
+            }
+            Self::Number => (
+                "INVALID_NUMBER",
+                "must be a 0x-prefixed number without leading zeros, within its width",
+                "nonce, gasLimit and chainId have 64 bits, everything else 256; zero is 0x0",
+            ),
+            Self::Address => {
+                ("INVALID_ADDRESS", "must be an address", "20 bytes of 0x-prefixed hex")
+            }
+            Self::Hash => ("INVALID_HASH", "must be a hash", "32 bytes of 0x-prefixed hex"),
+            Self::EnclaveKey => (
+                "INVALID_ENCLAVE_KEY",
+                "must be an enclave key",
+                "32 or 91 bytes in standard base64 with padding, as the node prints them",
+            ),
+            Self::NotAWord => (
+                "ENCLAVE_KEY_TOO_LONG",
+                "does not fit the older member ABI",
+                "bytes32 holds keys of 32 bytes only; use the ABI \"bytes\"",
+            ),
+            Self::GroupId => (
+                "INVALID_GROUP_ID",
+                "must be a privacy group id",
+                "32 bytes in standard base64 with padding (44 characters)",
+            ),
+            Self::PayloadKey => (
+                "INVALID_PAYLOAD_KEY",
+                "must be a payload key",
+                "32 bytes in standard base64 with padding, or as 0x-prefixed hex",
+            ),
+            Self::PrivateKey => (
+                "INVALID_PRIVATE_KEY",
+                "must be a private key",
+                "a Uint8Array of 32 bytes, between 1 and the order of secp256k1",
+            ),
+            Self::MarkerData => (
+                "INVALID_MARKER",
+                "is no marker's",
+                "the 32 bytes of the payload key that distributing returned (64 from some nodes)",
+            ),
+            Self::Recipients => (
+                "INVALID_RECIPIENTS",
+                "must name either privacyGroupId or privateFor",
+                "privacyGroupId for flexible groups, privateFor for legacy ones, never both",
+            ),
+            Self::Restriction => (
+                "INVALID_RESTRICTION",
+                "must be \"restricted\" or \"unrestricted\"",
+                "leave it out: nodes accept \"restricted\" only",
+            ),
+            Self::Abi => (
+                "INVALID_ABI",
+                "must be \"bytes\" or \"bytes32\"",
+                "\"bytes\" for coterie and Besu since 22.10, \"bytes32\" for older ones",
+            ),
+            Self::Parity => {
+                ("INVALID_PARITY", "must be 0 or 1", "the recovery id of the signature")
+            }
+            Self::NoEntropy => (
+                "NO_ENTROPY",
+                "cannot be drawn: the platform gives no random numbers",
+                "crypto.getRandomValues is needed; pass a group id of your own instead",
+            ),
+        }
     }
 }
 
 impl From<DecodeError> for Thrown {
     fn from(error: DecodeError) -> Self {
-        Self { name: "DecodeError", code: error.code(), message: error.to_string() }
+        let hint = "the bytes must be the signed RLP of a private transaction, twelve items";
+        Self { name: "DecodeError", code: error.code(), message: error.to_string(), hint }
     }
 }
 
 impl From<SignError> for Thrown {
     fn from(error: SignError) -> Self {
-        Self { name: "SignError", code: error.code(), message: error.to_string() }
+        let hint = "nothing was signed";
+        Self { name: "SignError", code: error.code(), message: error.to_string(), hint }
     }
 }
 
 impl From<SignatureError> for Thrown {
     fn from(error: SignatureError) -> Self {
-        Self { name: "SignatureError", code: "INVALID_SIGNATURE", message: error.to_string() }
+        let hint = "r, s and the parity do not come from one signature over this hash";
+        let code = "INVALID_SIGNATURE";
+        Self { name: "SignatureError", code, message: error.to_string(), hint }
+    }
+}
+
+impl From<MembersError> for Thrown {
+    fn from(error: MembersError) -> Self {
+        let hint = "the answer of another function, or an empty one because the group is unknown?";
+        Self { name: "DecodeError", code: "MEMBERS_ABI", message: error.to_string(), hint }
+    }
+}
+
+impl From<ManagementCallError> for Thrown {
+    fn from(error: ManagementCallError) -> Self {
+        let hint = "only calls to the group's management contract at 0x…7c can be read";
+        Self { name: "DecodeError", code: "MANAGEMENT_CALL", message: error.to_string(), hint }
+    }
+}
+
+impl From<ManagementEventError> for Thrown {
+    fn from(error: ManagementEventError) -> Self {
+        let hint = "the log's topics name a management event, its data is something else";
+        Self { name: "DecodeError", code: "MANAGEMENT_EVENT", message: error.to_string(), hint }
     }
 }
 
@@ -82,8 +187,10 @@ impl From<Thrown> for JsValue {
     fn from(thrown: Thrown) -> Self {
         let error = js_sys::Error::new(&thrown.message);
         error.set_name(thrown.name);
-        // Setting a property of a fresh object cannot fail.
-        let _ = js_sys::Reflect::set(&error, &"code".into(), &thrown.code.into());
+        for (name, text) in [("code", thrown.code), ("hint", thrown.hint)] {
+            // Setting a property of a fresh object cannot fail.
+            let _ = js_sys::Reflect::set(&error, &name.into(), &text.into());
+        }
         error.into()
     }
 }

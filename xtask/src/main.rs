@@ -9,6 +9,7 @@ mod bench;
 mod contracts;
 mod demo;
 mod require;
+mod sdk;
 mod step;
 mod test;
 mod workspace;
@@ -45,6 +46,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Builds the npm package: pkg/wasm from the Rust core, pkg/dist from both
+    Sdk {
+        /// Build the core a second time elsewhere and fail if a byte differs
+        #[arg(long)]
+        check_reproducible: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -53,6 +60,7 @@ fn main() -> ExitCode {
         Command::Test { full } => test::run(full),
         Command::Bench { names } => bench::run(&names),
         Command::Contracts { check } => contracts::run(check),
+        Command::Sdk { check_reproducible } => sdk::run(check_reproducible),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -32,6 +32,12 @@ impl Step {
         self
     }
 
+    /// Adds arguments, separated by blanks.
+    pub(crate) fn args(mut self, args: &str) -> Self {
+        self.args.extend(args.split_whitespace().map(OsString::from));
+        self
+    }
+
     /// Sets a variable of the program's environment.
     pub(crate) fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
         self.env.push((name, value.into()));

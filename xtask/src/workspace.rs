@@ -21,18 +21,7 @@ impl Workspace {
     ///
     /// Cargo cannot be run or does not know this workspace.
     pub(crate) fn locate() -> Result<Self> {
-        let out = Command::new("cargo")
-            .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .context("cannot start cargo")?;
-        ensure!(
-            out.status.success(),
-            "cargo metadata failed: {}",
-            String::from_utf8_lossy(&out.stderr).trim()
-        );
-        let metadata: serde_json::Value =
-            serde_json::from_slice(&out.stdout).context("cannot read cargo's metadata")?;
+        let metadata = metadata(&["--no-deps"])?;
         let directory = |name: &str| {
             metadata
                 .get(name)
@@ -46,6 +35,35 @@ impl Workspace {
     /// The node's binary as the dev profile builds it.
     pub(crate) fn coterie(&self) -> PathBuf {
         self.target.join("debug").join(format!("coterie{}", std::env::consts::EXE_SUFFIX))
+    }
+
+    /// The directory that cargo unpacks registry packages into.
+    ///
+    /// # Errors
+    ///
+    /// Cargo cannot be run, or a package is not there.
+    pub(crate) fn registry(&self) -> Result<PathBuf> {
+        let metadata = metadata(&["--filter-platform", "wasm32-unknown-unknown"])?;
+        let packages = metadata.get("packages").and_then(serde_json::Value::as_array);
+        packages
+            .into_iter()
+            .flatten()
+            .find(|package| {
+                package.get("name").and_then(serde_json::Value::as_str) == Some("wasm-bindgen")
+            })
+            .and_then(|package| package.get("manifest_path")?.as_str())
+            .and_then(|manifest| Some(Path::new(manifest).parent()?.parent()?.to_path_buf()))
+            .context("cargo's metadata does not say where wasm-bindgen is")
+    }
+
+    /// The npm package.
+    pub(crate) fn pkg(&self) -> PathBuf {
+        self.root.join("pkg")
+    }
+
+    /// Cargo's target directory.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
     }
 
     /// The JavaScript tests and the demo.
@@ -71,4 +89,20 @@ impl Workspace {
         tests.sort();
         Ok(tests)
     }
+}
+
+/// What cargo says about this workspace.
+fn metadata(args: &[&str]) -> Result<serde_json::Value> {
+    let out = Command::new("cargo")
+        .args(["metadata", "--offline", "--format-version", "1"])
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .context("cannot start cargo")?;
+    ensure!(
+        out.status.success(),
+        "cargo metadata failed: {}",
+        String::from_utf8_lossy(&out.stderr).trim()
+    );
+    serde_json::from_slice(&out.stdout).context("cannot read cargo's metadata")
 }

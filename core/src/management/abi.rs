@@ -14,6 +14,10 @@ alloy_sol_types::sol! {
         function transferOwnership(address newOwner) external;
         function acceptOwnership() external;
         function members() external view returns (bytes[] memory);
+
+        event OwnershipTransferStarted(address indexed previousOwner, address indexed newOwner);
+        event OwnershipTransferred(address indexed previousOwner, address indexed newOwner);
+        event Upgraded(address indexed implementation);
     }
 
     /// Members as `bytes`.

@@ -161,6 +161,26 @@ impl ManagementCall {
         }
     }
 
+    /// The name of the function in Solidity.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::AddParticipants(_) | Self::AddParticipants32(_) => "addParticipants",
+            Self::RemoveParticipant(_) | Self::RemoveParticipant32(_) => "removeParticipant",
+            Self::Lock => "lock",
+            Self::Unlock => "unlock",
+            Self::Participants => "getParticipants",
+            Self::Members => "members",
+            Self::CanExecute => "canExecute",
+            Self::Version => "getVersion",
+            Self::CanUpgrade => "canUpgrade",
+            Self::Implementation => "implementation",
+            Self::UpgradeTo(_) => "upgradeTo",
+            Self::Owner => "owner",
+            Self::TransferOwnership(_) => "transferOwnership",
+            Self::AcceptOwnership => "acceptOwnership",
+        }
+    }
+
     /// The keys that an addition names, in either ABI; `None` for every other call.
     pub fn into_added_keys(self) -> Option<Vec<EnclaveKey>> {
         if let Self::AddParticipants(keys) = self {

@@ -37,6 +37,16 @@ pub fn decode_members32(output: &[u8]) -> Result<Vec<EnclaveKey>, MembersError> 
     Ok(keys.into_iter().map(|key| EnclaveKey::Nacl(key.0)).collect())
 }
 
+/// Reads the output of `getParticipants()` in whichever ABI it is. The two are told apart by their
+/// length: a list of `n` 32-byte words takes `2 + n` words, a list of `n` byte strings more.
+pub fn decode_members_of_either_abi(output: &[u8]) -> Result<Vec<EnclaveKey>, MembersError> {
+    let words = decode_members32(output);
+    if words.as_ref().is_ok_and(|keys| output.len() == (2 + keys.len()) * 32) {
+        return words;
+    }
+    decode_members(output)
+}
+
 /// The canonical ABI encoding of a list of members as `members()` returns it.
 pub fn encode_members(members: &[EnclaveKey]) -> Vec<u8> {
     let list: Vec<alloy_primitives::Bytes> = members
@@ -69,7 +79,7 @@ mod tests {
     use alloc::vec;
 
     use alloy_primitives::keccak256;
-    use proptest::prelude::*;
+    use proptest::{collection::vec, prelude::*};
 
     use super::*;
     use crate::{management::besu, strategies};
@@ -88,10 +98,11 @@ mod tests {
     fn an_empty_output_is_no_list() {
         assert_eq!(decode_members(&[]), Err(MembersError::Abi));
         assert_eq!(decode_members32(&[]), Err(MembersError::Abi));
+        assert_eq!(decode_members_of_either_abi(&[]), Err(MembersError::Abi));
     }
 
     fn lists() -> impl Strategy<Value = Vec<EnclaveKey>> {
-        proptest::collection::vec(strategies::enclave_key(), 0..5)
+        vec(strategies::enclave_key(), 0..5)
     }
 
     proptest! {
@@ -100,6 +111,14 @@ mod tests {
         #[test]
         fn what_is_encoded_is_decoded(members in lists()) {
             prop_assert_eq!(decode_members(&encode_members(&members)), Ok(members));
+        }
+
+        #[test]
+        fn the_abi_is_told_from_the_output(members in lists(), words in vec(strategies::hash(), 0..5)) {
+            prop_assert_eq!(decode_members_of_either_abi(&encode_members(&members)), Ok(members));
+            let output = IMembers32::getParticipantsCall::abi_encode_returns(&words);
+            let keys: Vec<_> = words.into_iter().map(|key| EnclaveKey::Nacl(key.0)).collect();
+            prop_assert_eq!(decode_members_of_either_abi(&output), Ok(keys));
         }
 
         #[test]
@@ -118,6 +137,7 @@ mod tests {
         ) {
             let _ = decode_members(&output);
             let _ = decode_members32(&output);
+            let _ = decode_members_of_either_abi(&output);
             let _ = besu::parse_members(&output);
             let _ = besu::parse_calldata_keys(&output);
         }

@@ -8,12 +8,19 @@
 pub mod abi;
 pub mod besu;
 mod call;
+mod event;
 mod members;
+mod revert;
 
 use alloy_primitives::{Address, address};
 
 pub use call::{ManagementCall, ManagementCallError, is_adding};
-pub use members::{MembersError, decode_members, decode_members32, encode_members, group_version};
+pub use event::{ManagementEvent, ManagementEventError};
+pub use members::{
+    MembersError, decode_members, decode_members_of_either_abi, decode_members32, encode_members,
+    group_version,
+};
+pub use revert::RevertReason;
 
 /// The proxy that a group is managed through, in the group's private state.
 pub const MANAGEMENT_PROXY: Address = address!("000000000000000000000000000000000000007c");

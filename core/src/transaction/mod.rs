@@ -12,7 +12,9 @@ use alloc::vec::Vec;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, keccak256};
 
 pub use rlp::DecodeError;
-pub use sign::{AccountKey, InvalidAccountKey, SignError, SignatureError};
+pub(crate) use rlp::encode_v;
+pub(crate) use sign::check_foreign;
+pub use sign::{AccountKey, InvalidAccountKey, SignError, SignatureError, recover_address};
 
 use crate::{EnclaveKey, GroupId};
 
@@ -96,6 +98,17 @@ impl PrivateTransaction {
         SignedPrivateTransaction { transaction: self, signature, signature_hash }
     }
 
+    /// Joins the transaction with a signature that was made elsewhere, a hardware key for example.
+    /// Whose it is, is not verified.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError::SignatureRange`] and [`SignError::HighS`]: libraries differ in accepting such a
+    /// signature; [`SignError::ZeroChainId`]: nobody could decode the result.
+    pub fn assemble(self, signature: Signature) -> Result<SignedPrivateTransaction, SignError> {
+        sign::assemble(self, signature)
+    }
+
     /// Signs with RFC 6979 and a low s.
     ///
     /// # Errors
@@ -133,6 +146,11 @@ impl SignedPrivateTransaction {
         rlp::encode(self)
     }
 
+    /// The item `v`: parity and chain id as EIP-155 joins them; 27 or 28 without a chain id.
+    pub fn v(&self) -> u128 {
+        encode_v(self.transaction.chain_id, self.signature.v())
+    }
+
     /// keccak256 of the signed RLP. Nothing on the chain or in the RPC names a transaction by it
     /// (they use the marker's hash).
     pub fn hash(&self) -> B256 {
@@ -145,7 +163,7 @@ impl SignedPrivateTransaction {
     ///
     /// [`SignatureError`] when r and s belong to no public key.
     pub fn recover_signer(&self) -> Result<Address, SignatureError> {
-        sign::recover_signer(self)
+        recover_address(&self.signature_hash, &self.signature)
     }
 
     /// `r ‖ s` with s low, and the parity of y that belongs to it: what a native secp256k1 library

@@ -10,7 +10,7 @@ use super::{PrivateTransaction, Recipients, Restriction, SignedPrivateTransactio
 use crate::{EnclaveKey, GroupId, InvalidEnclaveKey, InvalidGroupId};
 
 /// Order of secp256k1's group.
-const CURVE_ORDER: U256 =
+pub(super) const CURVE_ORDER: U256 =
     uint!(0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141_U256);
 const RESTRICTED: &[u8] = b"restricted";
 const UNRESTRICTED: &[u8] = b"unrestricted";
@@ -113,7 +113,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<SignedPrivateTransaction, DecodeErr
 pub(super) fn encode(signed: &SignedPrivateTransaction) -> Vec<u8> {
     let mut items = Vec::new();
     encode_head(&signed.transaction, &mut items);
-    encode_v(&signed.transaction, signed.signature.v()).encode(&mut items);
+    encode_v(signed.transaction.chain_id, signed.signature.v()).encode(&mut items);
     signed.signature.r().encode(&mut items);
     signed.signature.s().encode(&mut items);
     encode_tail(&signed.transaction, &mut items);
@@ -160,8 +160,9 @@ fn encode_tail(transaction: &PrivateTransaction, out: &mut Vec<u8>) {
     }
 }
 
-fn encode_v(transaction: &PrivateTransaction, y_parity: bool) -> u128 {
-    match transaction.chain_id {
+/// `v` of a signature: EIP-155 with a chain id, 27 or 28 without.
+pub(crate) fn encode_v(chain_id: Option<u64>, y_parity: bool) -> u128 {
+    match chain_id {
         None => 27 + u128::from(y_parity),
         Some(chain_id) => 35 + 2 * u128::from(chain_id) + u128::from(y_parity),
     }

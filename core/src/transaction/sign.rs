@@ -5,7 +5,7 @@ use core::fmt;
 use alloy_primitives::{Address, B256, Signature, U256, keccak256};
 use k256::ecdsa::{RecoveryId, SigningKey, VerifyingKey};
 
-use super::{PrivateTransaction, SignedPrivateTransaction};
+use super::{PrivateTransaction, SignedPrivateTransaction, rlp::CURVE_ORDER};
 
 /// An account's private key. Zeroised when dropped; `Debug` shows the address only.
 #[derive(Clone)]
@@ -26,6 +26,12 @@ pub enum SignError {
     /// The signature would have needed a third recovery bit. Happens for one hash in 2^127.
     #[error("the signature cannot be recovered; change the transaction")]
     Unrecoverable,
+    /// A signature from elsewhere whose r or s is zero, or not below the order of the curve.
+    #[error("r and s must be between 1 and the order of the curve")]
+    SignatureRange,
+    /// A signature from elsewhere whose s lies above half the order of the curve.
+    #[error("s must be low: at most half the order of the curve")]
+    HighS,
 }
 
 impl SignError {
@@ -34,6 +40,8 @@ impl SignError {
         match self {
             Self::ZeroChainId => "ZERO_CHAIN_ID",
             Self::Unrecoverable => "UNRECOVERABLE_SIGNATURE",
+            Self::SignatureRange => "SIGNATURE_RANGE",
+            Self::HighS => "SIGNATURE_HIGH_S",
         }
     }
 }
@@ -93,16 +101,40 @@ pub(super) fn sign(
     Ok(SignedPrivateTransaction { transaction, signature, signature_hash })
 }
 
-pub(super) fn recover_signer(signed: &SignedPrivateTransaction) -> Result<Address, SignatureError> {
-    let (bytes, y_odd) = recoverable_signature(&signed.signature);
+pub(super) fn assemble(
+    transaction: PrivateTransaction,
+    signature: Signature,
+) -> Result<SignedPrivateTransaction, SignError> {
+    check_foreign(transaction.chain_id, &signature)?;
+    Ok(transaction.into_signed(signature))
+}
+
+/// What a signature from elsewhere must be for every node to accept it under this chain id.
+pub(crate) fn check_foreign(chain_id: Option<u64>, signature: &Signature) -> Result<(), SignError> {
+    if chain_id == Some(0) {
+        return Err(SignError::ZeroChainId);
+    }
+    let in_range = |part: U256| !part.is_zero() && part < CURVE_ORDER;
+    if !in_range(signature.r()) || !in_range(signature.s()) {
+        return Err(SignError::SignatureRange);
+    }
+    if signature.s() > CURVE_ORDER >> 1 {
+        return Err(SignError::HighS);
+    }
+    Ok(())
+}
+
+/// The account whose signature over `hash` this is. A high s is normalised first.
+///
+/// # Errors
+///
+/// [`SignatureError`] when r and s belong to no public key.
+pub fn recover_address(hash: &B256, signature: &Signature) -> Result<Address, SignatureError> {
+    let (bytes, y_odd) = recoverable_signature(signature);
     let signature = k256::ecdsa::Signature::from_slice(&bytes).map_err(|_| SignatureError)?;
-    VerifyingKey::recover_from_prehash(
-        signed.signature_hash.as_slice(),
-        &signature,
-        RecoveryId::new(y_odd, false),
-    )
-    .map(|key| address_of(&key))
-    .map_err(|_| SignatureError)
+    VerifyingKey::recover_from_prehash(hash.as_slice(), &signature, RecoveryId::new(y_odd, false))
+        .map(|key| address_of(&key))
+        .map_err(|_| SignatureError)
 }
 
 pub(super) fn recoverable_signature(signature: &Signature) -> ([u8; 64], bool) {
@@ -157,9 +189,8 @@ mod tests {
         assert_eq!(AccountKey::from_slice(&[0xff; 32]).unwrap_err(), InvalidAccountKey);
     }
 
-    #[test]
-    fn a_point_that_is_not_on_the_curve_is_nobodys() {
-        let transaction = PrivateTransaction {
+    fn transaction() -> PrivateTransaction {
+        PrivateTransaction {
             nonce: 0,
             gas_price: U256::ZERO,
             gas_limit: 0,
@@ -170,9 +201,32 @@ mod tests {
             private_from: crate::EnclaveKey::Nacl([0; 32]),
             recipients: crate::Recipients::Members(alloc::vec![]),
             restriction: crate::Restriction::Restricted,
+        }
+    }
+
+    #[test]
+    fn a_signature_from_elsewhere_is_in_range_and_low() {
+        let check = |r: U256, s: U256, want| {
+            let result = transaction().assemble(Signature::new(r, s, true));
+            assert_eq!(result.map(|signed| signed.signature.s()), want);
         };
+        let half = ORDER >> 1;
+        check(U256::ONE, half, Ok(half));
+        check(ORDER - U256::ONE, U256::ONE, Ok(U256::ONE));
+        check(U256::ONE, half + U256::ONE, Err(SignError::HighS));
+        for (r, s) in [(U256::ZERO, U256::ONE), (U256::ONE, U256::ZERO), (ORDER, U256::ONE)] {
+            check(r, s, Err(SignError::SignatureRange));
+        }
+        check(U256::ONE, ORDER, Err(SignError::SignatureRange));
+        let zero = PrivateTransaction { chain_id: Some(0), ..transaction() };
+        let signature = Signature::new(U256::ONE, U256::ONE, true);
+        assert_eq!(zero.assemble(signature), Err(SignError::ZeroChainId));
+    }
+
+    #[test]
+    fn a_point_that_is_not_on_the_curve_is_nobodys() {
         // x = 5 is on no point of secp256k1.
-        let signed = transaction.into_signed(Signature::new(U256::from(5), U256::ONE, false));
+        let signed = transaction().into_signed(Signature::new(U256::from(5), U256::ONE, false));
         assert_eq!(signed.recover_signer(), Err(SignatureError));
         // Out of range: cannot be decoded, but can be built.
         for (r, s) in [(U256::ZERO, U256::ONE), (U256::ONE, ORDER), (U256::MAX, U256::MAX)] {
@@ -192,6 +246,8 @@ mod tests {
             let signed = transaction.sign(&key()).unwrap();
             prop_assert!(signed.signature.s() <= ORDER >> 1);
             prop_assert_eq!(signed.recover_signer(), Ok(key().address()));
+            let assembled = signed.transaction.clone().assemble(signed.signature);
+            prop_assert_eq!(assembled.as_ref(), Ok(&signed));
             let high = Signature::new(
                 signed.signature.r(),
                 ORDER - signed.signature.s(),

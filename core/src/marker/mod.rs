@@ -1,13 +1,18 @@
 //! Privacy marker transactions: the public transactions that order private ones.
 //!
-//! Only their data and addresses are here; the public transaction around them is built and signed
-//! in the node. Fixed by the protocol specification, sections 2 and 3.1.
+//! Their data, addresses, and the public transaction around them in the one form that a client
+//! signs itself ([`MarkerTransaction`]). The node builds its own markers with the chain's fees.
+//! Fixed by the protocol specification, sections 2 and 3.1.
+
+mod transaction;
 
 use alloc::{string::String, vec::Vec};
 use core::{fmt, str::FromStr};
 
 use alloy_primitives::{Address, B256, address};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+pub use transaction::{MarkerTransaction, SignedMarkerTransaction};
 
 use crate::definition::Rules;
 

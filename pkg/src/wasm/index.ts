@@ -1,0 +1,49 @@
+/**
+ * The Rust core of the default entry: its bytes are inside, and it compiles itself on first use.
+ *
+ * `#core` is base64 text, or under the `workerd` condition a compiled module, since workers
+ * compile no bytes.
+ */
+import embedded from "#core";
+import { current, initError, instantiate } from "./glue.js";
+import { compile } from "./source.js";
+import type { Core, CoreSource } from "./types.js";
+
+export type * from "./types.js";
+
+/** The core, compiled now if it is not yet. */
+export function core(): Core {
+  return current() ?? instantiate(typeof embedded === "string" ? compileNow(embedded) : embedded);
+}
+
+/** The core, compiled without blocking if it is not yet. */
+export async function ready(): Promise<Core> {
+  return current() ?? instantiate(await compile(typeof embedded === "string" ? decode(embedded) : embedded));
+}
+
+/** The same as {@link ready} without a source; with one, the core is loaded from there. */
+export async function init(source?: CoreSource): Promise<Core> {
+  return current() ?? (source === undefined ? ready() : instantiate(await compile(source)));
+}
+
+/** Whether the core is loaded. */
+export function isReady(): boolean {
+  return current() !== undefined;
+}
+
+function compileNow(text: string): WebAssembly.Module {
+  try {
+    return new WebAssembly.Module(decode(text));
+  } catch (cause) {
+    throw initError(
+      "NOT_INITIALIZED",
+      "this platform does not compile the core synchronously",
+      "call `await ready()` once before using synchronous functions",
+      cause,
+    );
+  }
+}
+
+function decode(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}
