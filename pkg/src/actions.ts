@@ -6,12 +6,13 @@
 import {
   DEFAULT_GAS,
   MARKER_ADDRESS,
+  coreReady,
   groupId,
   legacyGroupId,
   parsePrivateTransaction,
   privateContractAddress,
 } from "./codec.js";
-import { BlockNotFoundError, InvalidInputError, throwIfAborted } from "./errors.js";
+import { BlockNotFoundError, InvalidInputError, NodeSyncingError, throwIfAborted } from "./errors.js";
 import {
   toAddress,
   toArray,
@@ -77,6 +78,7 @@ async function inTurn<T>(
   const it = toObject(request, "request");
   const signal = toSignal(it.signal);
   throwIfAborted(signal);
+  await coreReady();
   const { signer } = session;
   const privateFrom = session.enclaveKey(it.privateFrom);
   const audience = toAudience(it);
@@ -162,8 +164,10 @@ export async function sendRawTransaction(
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<Hash> {
   const bytes = toHex(raw, "raw");
-  const hash = await submitRaw(session, bytes, toSignal(options.signal));
+  const signal = toSignal(toObject(options, "options").signal);
+  await coreReady();
   const { privacyGroupId } = parsePrivateTransaction(bytes);
+  const hash = await submitRaw(session, bytes, signal);
   if (privacyGroupId !== undefined) session.remember(hash, privacyGroupId);
   return hash;
 }
@@ -175,8 +179,10 @@ export async function waitForReceipt(
   options: WaitOptions = {},
 ): Promise<PrivateReceipt> {
   const marker = toHash(hash, "hash");
-  const group = options.privacyGroupId ?? session.groupOf(marker);
-  const known = { ...toObject(options, "options"), privacyGroupId: group && groupId(group) };
+  const it = toObject(options, "options");
+  await coreReady();
+  const group = it.privacyGroupId ?? session.groupOf(marker);
+  const known = { ...it, privacyGroupId: group && groupId(group) };
   const receipt = await wait(session, marker, known, session.polling);
   await noteReceipt(session, receipt);
   return receipt;
@@ -186,6 +192,8 @@ export async function waitForReceipt(
 async function noteReceipt(session: Session, receipt: PrivateReceipt): Promise<void> {
   const { status, from: address, privacyGroupId: group } = receipt;
   if (status === "success" || address === undefined || group === undefined) return;
+  // Who has not asked for it has sent nothing.
+  if (!session.knowsChainId) return;
   session.nonces.forget({ address, group, chainId: await session.chainId() });
 }
 
@@ -217,7 +225,12 @@ export async function transaction(
   return toTransaction(await session.rpc("priv_getPrivateTransaction", [marker]));
 }
 
-/** Whose next nonce. */
+/**
+ * Whose next nonce.
+ *
+ * @example
+ * const count = await client.getTransactionCount({ privacyGroupId, address });
+ */
 export interface TransactionCountRequest {
   readonly privacyGroupId: GroupId;
   /** The signer's when absent. */
@@ -230,6 +243,7 @@ export async function transactionCount(
   request: TransactionCountRequest,
 ): Promise<bigint> {
   const { address, privacyGroupId } = toObject(request, "request");
+  await coreReady();
   const whose = toAddress(address ?? session.signer.address, "address");
   return countOf(session, whose, groupId(privacyGroupId));
 }
@@ -254,6 +268,7 @@ export interface CallRequest {
 /** Runs a call on private state. Null when the node does not have that block. */
 export async function tryCall(session: Session, request: CallRequest): Promise<Hex | null> {
   const it = toObject(request, "request");
+  await coreReady();
   const call: Record<string, string> = {
     to: toAddress(it.to, "to"),
     data: toHex(it.data ?? "0x", "data"),
@@ -268,13 +283,24 @@ export async function tryCall(session: Session, request: CallRequest): Promise<H
 export async function call(session: Session, request: CallRequest): Promise<Hex> {
   const output = await tryCall(session, request);
   if (output !== null) return output;
-  throw new BlockNotFoundError("the node does not have this block", {
-    code: "BLOCK_UNKNOWN",
-    method: "priv_call",
-  });
+  const method = "priv_call";
+  const { blockTag = "latest" } = request;
+  if (blockTag === "latest" || blockTag === "pending") {
+    throw new NodeSyncingError("the node has not followed any block yet", {
+      code: "SYNCING",
+      method,
+      hint: "Try again later.",
+    });
+  }
+  throw new BlockNotFoundError("the node does not have this block", { code: "BLOCK_UNKNOWN", method });
 }
 
-/** Code of a private contract. */
+/**
+ * Code of a private contract.
+ *
+ * @example
+ * const code = await client.getCode({ privacyGroupId, address, blockTag: 17n });
+ */
 export interface CodeRequest {
   readonly privacyGroupId: GroupId;
   readonly address: Address;
@@ -284,6 +310,7 @@ export interface CodeRequest {
 /** The code at an address; `0x` for none. */
 export async function code(session: Session, request: CodeRequest): Promise<Hex> {
   const it = toObject(request, "request");
+  await coreReady();
   const params = [
     groupId(it.privacyGroupId),
     toAddress(it.address, "address"),
@@ -293,7 +320,12 @@ export async function code(session: Session, request: CodeRequest): Promise<Hex>
   return found === null ? "0x" : toDataResult(found, "the code");
 }
 
-/** Logs of a group. */
+/**
+ * Logs of a group.
+ *
+ * @example
+ * const request: LogsRequest = { privacyGroupId, address, topics: [topic], fromBlock: 17n };
+ */
 export interface LogsRequest extends LogFilter {
   readonly privacyGroupId: GroupId;
   readonly signal?: AbortSignal | undefined;
@@ -332,11 +364,17 @@ export function toFilter(filter: LogFilter): Record<string, unknown> {
 /** The group's logs that match, in chain order. */
 export async function logs(session: Session, request: LogsRequest): Promise<PrivateLog[]> {
   const it = toObject(request, "request");
+  await coreReady();
   const params = [groupId(it.privacyGroupId), toFilter(it)];
   return toLogs(await session.rpc("priv_getLogs", params, { signal: toSignal(it.signal) }));
 }
 
-/** A group's state root. */
+/**
+ * A group's state root.
+ *
+ * @example
+ * const root = await client.getStateRoot({ privacyGroupId, blockTag: "latest" });
+ */
 export interface StateRootRequest {
   readonly privacyGroupId: GroupId;
   readonly blockTag?: BlockTag | undefined;
@@ -345,6 +383,7 @@ export interface StateRootRequest {
 /** The root of a group's private state: equal on all members. */
 export async function stateRoot(session: Session, request: StateRootRequest): Promise<Hash> {
   const it = toObject(request, "request");
+  await coreReady();
   const params = [groupId(it.privacyGroupId), toBlock(it.blockTag)];
   return toHashResult(await session.rpc("priv_debugGetStateRoot", params), "the state root");
 }
@@ -382,7 +421,10 @@ export async function distributeRaw(
   } = {},
 ): Promise<PayloadKey> {
   const bytes = toHex(raw, "raw");
-  return submitDistribution(session, bytes, options.markerSigner ?? null, toSignal(options.signal));
+  const { markerSigner = null, signal } = toObject(options, "options");
+  await coreReady();
+  parsePrivateTransaction(bytes);
+  return submitDistribution(session, bytes, markerSigner, toSignal(signal));
 }
 
 async function submitDistribution(
@@ -423,6 +465,7 @@ export async function sendMarker(
 ): Promise<Hash> {
   const data = toHex(key, "payload key");
   const it = toObject(options, "options");
+  await coreReady();
   const signal = toSignal(it.signal);
   const signer = it.signer === undefined ? session.signer : toSigner(it.signer);
   const address = toAddress(signer.address, "signer.address");
@@ -457,7 +500,12 @@ export async function sendMarker(
   return hash;
 }
 
-/** A contract's creation. */
+/**
+ * A contract's creation.
+ *
+ * @example
+ * const request: DeployRequest = { privacyGroupId, data: bytecode, timeout: 60_000 };
+ */
 export type DeployRequest = Omit<PrivateTransactionRequest, "to"> & WaitOptions & Audience;
 
 /** Creates a private contract and waits for it. */

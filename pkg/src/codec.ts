@@ -353,7 +353,12 @@ export function decodeRevert(output: Hex): DecodedRevert | undefined {
   return it.kind === "panic" ? { ...it, code: BigInt(it.code) } : it;
 }
 
-/** A public transaction that marks a payload. */
+/**
+ * A public transaction that marks a payload.
+ *
+ * @example
+ * const marker: MarkerTransaction = { nonce: 0n, gasPrice: 0n, gas: 30_000n, data: payloadKey, chainId: 1337n };
+ */
 export interface MarkerTransaction {
   readonly nonce: Quantity;
   readonly gasPrice: Quantity;

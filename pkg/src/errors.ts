@@ -17,7 +17,12 @@ import type {
   ReceiptReason,
 } from "./types.js";
 
-/** What an error may carry beside its message. */
+/**
+ * What an error may carry beside its message.
+ *
+ * @example
+ * throw new PrivacyError("not today", { code: "NOT_TODAY", hint: "Come back tomorrow." });
+ */
 export interface PrivacyErrorOptions {
   readonly code?: string | undefined;
   readonly rpcCode?: number | undefined;
@@ -221,7 +226,12 @@ export interface CustomError {
   readonly args: readonly unknown[];
 }
 
-/** What a refusal carries. */
+/**
+ * What a refusal carries.
+ *
+ * @example
+ * throw new RpcError("refused", { method: "priv_call", rpcCode: -50100 });
+ */
 export interface RpcErrorOptions extends PrivacyErrorOptions {
   readonly method?: string | undefined;
 }

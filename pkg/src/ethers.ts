@@ -68,13 +68,23 @@ import type {
 export { enclaveKey, groupId, legacyGroupId, privateContractAddress, randomGroupId } from "./codec.js";
 export { PrivacyError, UnsupportedAccountError } from "./errors.js";
 
-/** Options of {@link privacy}. */
+/**
+ * Options of {@link privacy}.
+ *
+ * @example
+ * const options: EthersPrivacyOptions = { privacyGroupId, enclaveKey };
+ */
 export interface EthersPrivacyOptions extends Omit<SessionOptions, "signer">, HttpOptions {
   /** The group that the provider and the signer are bound to. */
   readonly privacyGroupId: GroupId;
 }
 
-/** What {@link privacy} makes. */
+/**
+ * What {@link privacy} makes.
+ *
+ * @example
+ * const { provider, signer, client }: EthersPrivacy = privacy(new JsonRpcProvider(url), wallet, options);
+ */
 export interface EthersPrivacy {
   readonly provider: PrivateProvider;
   /** Throws when it is used and there was no signer. */

@@ -110,7 +110,7 @@ export {
   createRpc,
   type Eip1193Provider,
   type EthersLikeProvider,
-  type Headers,
+  type RequestHeaders,
   type HttpOptions,
   type RequestOptions,
   type Rpc,

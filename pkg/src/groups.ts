@@ -6,6 +6,7 @@
 import {
   MANAGEMENT_ADDRESS,
   addParticipantsData,
+  coreReady,
   decodeParticipants,
   enclaveKey,
   groupId,
@@ -43,7 +44,12 @@ import type {
   Quantity,
 } from "./types.js";
 
-/** What every change of a group can be told. */
+/**
+ * What every change of a group can be told.
+ *
+ * @example
+ * const options: ChangeOptions = { timeout: 60_000, onProgress: ({ step, state }) => console.log(step, state) };
+ */
 export interface ChangeOptions extends Omit<WaitOptions, "privacyGroupId" | "onProgress"> {
   readonly gas?: Quantity | undefined;
   readonly gasPrice?: Quantity | undefined;
@@ -65,12 +71,22 @@ export interface GroupProgress {
   readonly state: "sending" | WaitProgress["state"] | "done" | "skipped";
 }
 
-/** A change of one group. */
+/**
+ * A change of one group.
+ *
+ * @example
+ * const request: GroupRequest = { privacyGroupId, signal };
+ */
 export interface GroupRequest extends ChangeOptions {
   readonly privacyGroupId: GroupId;
 }
 
-/** Members of a new group. */
+/**
+ * Members of a new group.
+ *
+ * @example
+ * const request: CreateRequest = { participants: [alice, bob] };
+ */
 export interface CreateRequest extends ChangeOptions {
   /** All members. The client's own key is added when it is missing. */
   readonly participants: readonly EnclaveKey[];
@@ -80,17 +96,32 @@ export interface CreateRequest extends ChangeOptions {
   readonly skipExistsCheck?: boolean | undefined;
 }
 
-/** Members that join a group. */
+/**
+ * Members that join a group.
+ *
+ * @example
+ * const request: AddRequest = { privacyGroupId, participants: [carol] };
+ */
 export interface AddRequest extends GroupRequest {
   readonly participants: readonly EnclaveKey[];
 }
 
-/** A member that leaves a group. */
+/**
+ * A member that leaves a group.
+ *
+ * @example
+ * const request: RemoveRequest = { privacyGroupId, participant: carol };
+ */
 export interface RemoveRequest extends GroupRequest {
   readonly participant: EnclaveKey;
 }
 
-/** A reading of a group. */
+/**
+ * A reading of a group.
+ *
+ * @example
+ * const members = await client.groups.participants({ privacyGroupId, blockTag: 17n });
+ */
 export interface GroupQuery {
   readonly privacyGroupId: GroupId;
   /** `"latest"` when absent. */
@@ -98,14 +129,24 @@ export interface GroupQuery {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A group that has been created. */
+/**
+ * A group that has been created.
+ *
+ * @example
+ * const { privacyGroupId, receipt }: CreatedGroup = await client.groups.create({ participants });
+ */
 export interface CreatedGroup {
   readonly privacyGroupId: GroupId;
   readonly participants: readonly EnclaveKey[];
   readonly receipt: PrivateReceipt;
 }
 
-/** The outcome of `add`. */
+/**
+ * The outcome of `add`.
+ *
+ * @example
+ * const { added }: AddedMembers = await client.groups.add({ privacyGroupId, participants: [carol] });
+ */
 export interface AddedMembers {
   /** Those that were no members before. */
   readonly added: readonly EnclaveKey[];
@@ -113,7 +154,12 @@ export interface AddedMembers {
   readonly receipt: PrivateReceipt | null;
 }
 
-/** The outcome of `remove`. */
+/**
+ * The outcome of `remove`.
+ *
+ * @example
+ * const { removed }: RemovedMember = await client.groups.remove({ privacyGroupId, participant: carol });
+ */
 export interface RemovedMember {
   /** Whether it was a member. */
   readonly removed: boolean;
@@ -228,19 +274,26 @@ export interface Groups {
 
 /** @internal */
 export function createGroups(session: Session): Groups {
+  // Where the core cannot compile itself synchronously, it is waited for.
+  const ready =
+    <A extends unknown[], T>(run: (session: Session, ...args: A) => Promise<T>) =>
+    async (...args: A): Promise<T> => {
+      await coreReady();
+      return run(session, ...args);
+    };
   return {
     prepareCreate: (request) => prepareCreate(session, request),
-    create: (request) => create(session, request),
-    add: (request) => add(session, request),
-    remove: (request) => remove(session, request),
-    lock: (request) => lock(session, request),
-    unlock: (request) => unlock(session, request),
-    isLocked: (query) => isLocked(session, query),
-    participants: (query) => participants(session, query),
-    find: (members, options) => find(session, members, options),
-    owner: (query) => owner(session, query),
-    transferOwnership: (request) => transferOwnership(session, request),
-    acceptOwnership: (request) => acceptOwnership(session, request),
+    create: ready(create),
+    add: ready(add),
+    remove: ready(remove),
+    lock: ready(lock),
+    unlock: ready(unlock),
+    isLocked: ready(isLocked),
+    participants: ready(participants),
+    find: ready(find),
+    owner: ready(owner),
+    transferOwnership: ready(transferOwnership),
+    acceptOwnership: ready(acceptOwnership),
   };
 }
 
@@ -315,8 +368,16 @@ async function undoLock(
     cause instanceof AbortError ||
     cause instanceof ConnectionError;
   if (wasLocked || open) return new AddMembersError(privacyGroupId, cause, false);
+  // A callback that throws must not keep the group locked.
+  const onProgress = (progress: GroupProgress) => {
+    try {
+      request.onProgress?.(progress);
+    } catch {
+      // It is the cause already, or comes too late to matter.
+    }
+  };
   try {
-    await unlock(session, request);
+    await unlock(session, { ...request, onProgress });
     return new AddMembersError(privacyGroupId, cause, true);
   } catch (error) {
     return new AddMembersError(privacyGroupId, cause, false, error);
@@ -362,9 +423,13 @@ export async function find(
 ): Promise<PrivacyGroup[]> {
   const keys = toKeys(members);
   const { exact, signal } = toObject(options, "options");
-  const params = [keys];
+  const ask = (method: string) => session.rpc(method, [keys], { signal: toSignal(signal) });
   const groups = toGroups(
-    await session.rpc("privx_findFlexiblePrivacyGroup", params, { signal: toSignal(signal) }),
+    await ask("privx_findFlexiblePrivacyGroup").catch((error: unknown) => {
+      // Its name before Besu 22.1.
+      if (!(error instanceof MethodDisabledError)) throw error;
+      return ask("privx_findOnChainPrivacyGroup");
+    }),
   );
   if (!exact) return groups;
   const wanted = new Set<string>(keys);

@@ -14,7 +14,12 @@
 import { NonceTooLowError, throwIfAborted } from "./errors.js";
 import type { Address } from "./types.js";
 
-/** Whose nonces. */
+/**
+ * Whose nonces.
+ *
+ * @example
+ * const key: NonceKey = { address: signer.address, group: privacyGroupId, chainId: 1337n };
+ */
 export interface NonceKey {
   readonly address: Address;
   /** A group id, or `"public"` for transactions on the public chain. */
@@ -22,7 +27,12 @@ export interface NonceKey {
   readonly chainId: bigint;
 }
 
-/** One send. */
+/**
+ * One send.
+ *
+ * @example
+ * await nonces.use(key, { read: async () => 0n, send: (nonce) => sendWith(nonce) });
+ */
 export interface NonceUse<T> {
   /** The caller's own nonce; it wins, also when it is 0. */
   readonly explicit?: bigint | undefined;

@@ -22,7 +22,12 @@ import { tryRevert, type Rpc } from "./rpc.js";
 import { pause } from "./wait.js";
 import type { GroupId, Hash, PrivateReceipt } from "./types.js";
 
-/** How often to ask, and for how long. */
+/**
+ * How often to ask, and for how long.
+ *
+ * @example
+ * const client = createPrivacyClient({ url, polling: { interval: 250, timeout: 60_000 } });
+ */
 export interface Polling {
   /** Between polls, in ms; 1000 when absent. */
   readonly interval?: number | undefined;
@@ -32,7 +37,12 @@ export interface Polling {
   readonly retries?: number | undefined;
 }
 
-/** What a wait reports while it lasts. */
+/**
+ * What a wait reports while it lasts.
+ *
+ * @example
+ * await client.waitForReceipt(hash, { onProgress: ({ state, elapsed }) => console.log(state, elapsed) });
+ */
 export interface WaitProgress {
   readonly hash: Hash;
   /** `"pending"`: not mined. `"mined"`: mined, the node has not executed it. */

@@ -153,7 +153,12 @@ export function toMinedIn(value: unknown): bigint | null {
   return toNumberResult(it["blockNumber"], "the public receipt's blockNumber");
 }
 
-/** A private transaction that is on the chain. */
+/**
+ * A private transaction that is on the chain.
+ *
+ * @example
+ * const transaction: MinedPrivateTransaction | null = await client.getTransaction(hash);
+ */
 export interface MinedPrivateTransaction {
   readonly from: Address | undefined;
   readonly to: Address | null;

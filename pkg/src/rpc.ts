@@ -32,13 +32,23 @@ export interface Eip1193Provider {
   request(args: { method: string; params?: readonly unknown[] }): Promise<unknown>;
 }
 
-/** A web3 1.x provider. */
+/**
+ * A web3 1.x provider.
+ *
+ * @example
+ * const client = createPrivacyClient({ transport: web3.currentProvider });
+ */
 export interface Web3Provider {
   send?(payload: object, callback: (error: unknown, response?: unknown) => void): unknown;
   sendAsync?(payload: object, callback: (error: unknown, response?: unknown) => void): unknown;
 }
 
-/** A provider with `send(method, params)`, as ethers has. */
+/**
+ * A provider with `send(method, params)`, as ethers has.
+ *
+ * @example
+ * const client = createPrivacyClient({ transport: new JsonRpcProvider(url) });
+ */
 export interface EthersLikeProvider {
   send(method: string, params: readonly unknown[]): Promise<unknown>;
   getNetwork(): Promise<unknown>;
@@ -60,15 +70,25 @@ export type Transport =
   | EthersLikeProvider
   | { readonly currentProvider: unknown };
 
-/** Headers of each request, or what makes them: for a token that is renewed. */
-export type Headers =
+/**
+ * Headers of each request, or what makes them: for a token that is renewed.
+ *
+ * @example
+ * const headers: RequestHeaders = async () => ({ authorization: `Bearer ${await token()}` });
+ */
+export type RequestHeaders =
   | Readonly<Record<string, string>>
   | (() => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>);
 
-/** How a URL is asked. */
+/**
+ * How a URL is asked.
+ *
+ * @example
+ * const client = createPrivacyClient({ url, headers: { authorization }, requestTimeout: 10_000 });
+ */
 export interface HttpOptions {
   /** Sent with each request, such as `authorization`. */
-  readonly headers?: Headers | undefined;
+  readonly headers?: RequestHeaders | undefined;
   /** For one request, in ms; 60,000 when absent. */
   readonly requestTimeout?: number | undefined;
   /** The longest answer taken, in bytes; 64 MiB when absent. */
@@ -77,14 +97,24 @@ export interface HttpOptions {
   readonly fetch?: typeof globalThis.fetch | undefined;
 }
 
-/** One request. */
+/**
+ * One request.
+ *
+ * @example
+ * await rpc.rpc("eth_blockNumber", [], { signal });
+ */
 export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
   /** The request must not be repeated by anything on its way, since it may have an effect. */
   readonly once?: boolean | undefined;
 }
 
-/** A node's JSON-RPC. Refusals are thrown as the classes of {@link classify}. */
+/**
+ * A node's JSON-RPC. Refusals are thrown as the classes of {@link classify}.
+ *
+ * @example
+ * const rpc: Rpc = createRpc("http://127.0.0.1:20000");
+ */
 export interface Rpc {
   rpc(method: string, params: readonly unknown[], options?: RequestOptions): Promise<unknown>;
 }

@@ -13,7 +13,12 @@ import { createRpc, type HttpOptions, type RequestOptions, type Rpc, type Transp
 import { toSigner, type Signer } from "./signer.js";
 import type { Audience, EnclaveKey, GroupAbi, GroupId, Hash, Quantity } from "./types.js";
 
-/** What clients of any kind can be told. */
+/**
+ * What clients of any kind can be told.
+ *
+ * @example
+ * const options: SessionOptions = { enclaveKey, signer, polling: { interval: 500 } };
+ */
 export interface SessionOptions {
   /** The node's key in whose name is sent: `privateFrom`. */
   readonly enclaveKey?: EnclaveKey | undefined;
@@ -101,6 +106,11 @@ export class Session {
     // Not knowing it once must not mean never.
     this.#chainId.catch(() => (this.#chainId = undefined));
     return this.#chainId;
+  }
+
+  /** The chain's id if it is known already. */
+  get knowsChainId(): boolean {
+    return this.#chainId !== undefined;
   }
 
   /** Remembers which group a marker is of. */

@@ -7,4 +7,4 @@
  */
 
 export * from "./exports.js";
-export { init, isReady } from "./wasm/index.js";
+export { init, isReady, ready } from "./wasm/index.js";

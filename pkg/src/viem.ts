@@ -115,7 +115,12 @@ export type PrivRpcSchema = [
   },
 ];
 
-/** A log as a node answers it. */
+/**
+ * A log as a node answers it.
+ *
+ * @example
+ * const logs: RpcPrivateLog[] = await client.request({ method: "priv_getLogs", params: [group, {}] });
+ */
 export interface RpcPrivateLog {
   address: Address;
   topics: Hex[];
@@ -128,7 +133,12 @@ export interface RpcPrivateLog {
   removed: boolean;
 }
 
-/** A receipt as a node answers it. */
+/**
+ * A receipt as a node answers it.
+ *
+ * @example
+ * const receipt = await client.request({ method: "priv_getTransactionReceipt", params: [hash] });
+ */
 export interface RpcPrivateReceipt {
   status: Hex;
   commitmentHash: Hash;
@@ -150,7 +160,12 @@ export interface RpcPrivateReceipt {
   outcome?: string;
 }
 
-/** A group as a node answers it. */
+/**
+ * A group as a node answers it.
+ *
+ * @example
+ * const groups = await client.request({ method: "privx_findFlexiblePrivacyGroup", params: [[alice]] });
+ */
 export interface RpcPrivacyGroup {
   privacyGroupId: string;
   members: string[];
@@ -161,14 +176,24 @@ export interface RpcPrivacyGroup {
 
 type AnyClient = Client<Transport, Chain | undefined, Account | undefined>;
 
-/** Options of {@link privacyActions}: the signer is the client's account. */
+/**
+ * Options of {@link privacyActions}: the signer is the client's account.
+ *
+ * @example
+ * const options: PrivacyActionsOptions = { enclaveKey, polling: { interval: 500 } };
+ */
 export type PrivacyActionsOptions = Omit<SessionOptions, "signer"> & {
   /** Instead of the client's. */
   readonly account?: Account | undefined;
 };
 
-/** What {@link privacyActions} adds to a client. */
-export interface PrivacyActions {
+/**
+ * What {@link privacyActions} adds to a client.
+ *
+ * @example
+ * const { priv }: PrivacyActions = client.extend(privacyActions({ enclaveKey }));
+ */
+export type PrivacyActions = {
   /** Private transactions, groups and contracts. */
   readonly priv: PrivacyClient & {
     /** {@link getPrivateContract} of this client. */
@@ -180,7 +205,7 @@ export interface PrivacyActions {
       parameters: DeployPrivateContractParameters<abi>,
     ): Promise<DeployedPrivateContract<abi>>;
   };
-}
+};
 
 /**
  * An extension of viem's clients: `client.priv`.
@@ -342,7 +367,12 @@ export function getPrivateLogs(
   return actions.logs(sessionOf(client), parameters);
 }
 
-/** A function of a private contract, to be read. */
+/**
+ * A function of a private contract, to be read.
+ *
+ * @example
+ * const parameters: ReadPrivateContractParameters<typeof abi, "value"> = { abi, address, privacyGroupId, functionName: "value" };
+ */
 export type ReadPrivateContractParameters<
   abi extends Abi | readonly unknown[] = Abi,
   name extends ContractFunctionName<abi, "pure" | "view"> = ContractFunctionName<abi, "pure" | "view">,
@@ -355,7 +385,12 @@ export type ReadPrivateContractParameters<
 
 type WithArgs<args> = readonly [] extends args ? { readonly args?: args } : { readonly args: args };
 
-/** How to read. */
+/**
+ * How to read.
+ *
+ * @example
+ * await contract.read.value([], { blockTag: 17n });
+ */
 export interface ReadOptions {
   /** Whom the contract sees calling. */
   readonly from?: Address | undefined;
@@ -363,7 +398,12 @@ export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How to write. */
+/**
+ * How to write.
+ *
+ * @example
+ * await contract.write.store([42n], { gas: 1_000_000n });
+ */
 export interface WriteOptions {
   readonly gas?: Quantity | undefined;
   readonly gasPrice?: Quantity | undefined;
@@ -391,7 +431,12 @@ export function readPrivateContract<
   return readOf(sessionOf(client), parameters as AnyContract, functionName, args, { from, blockTag, signal }) as never;
 }
 
-/** A function of a private contract, to be written. */
+/**
+ * A function of a private contract, to be written.
+ *
+ * @example
+ * const parameters: WritePrivateContractParameters<typeof abi, "store"> = { abi, address, privacyGroupId, privateFrom, functionName: "store", args: [42n] };
+ */
 export type WritePrivateContractParameters<
   abi extends Abi | readonly unknown[] = Abi,
   name extends ContractFunctionName<abi, "nonpayable" | "payable"> = ContractFunctionName<
@@ -422,7 +467,12 @@ export function writePrivateContract<
   return writeOf(sessionOf(client), parameters as AnyContract, functionName, args, options);
 }
 
-/** What to deploy. */
+/**
+ * What to deploy.
+ *
+ * @example
+ * const parameters: DeployPrivateContractParameters<typeof abi> = { abi, bytecode, privacyGroupId };
+ */
 export type DeployPrivateContractParameters<abi extends Abi | readonly unknown[] = Abi> =
   WriteOptions &
     WaitOptions & {
@@ -431,7 +481,12 @@ export type DeployPrivateContractParameters<abi extends Abi | readonly unknown[]
       readonly privacyGroupId: GroupId;
     } & WithArgs<ContractConstructorArgs<abi>>;
 
-/** What was deployed. */
+/**
+ * What was deployed.
+ *
+ * @example
+ * const { address, contract }: DeployedPrivateContract<typeof abi> = await client.priv.deploy({ abi, bytecode, privacyGroupId });
+ */
 export interface DeployedPrivateContract<abi extends Abi | readonly unknown[] = Abi> {
   readonly address: Address;
   readonly receipt: PrivateReceipt;
@@ -451,7 +506,12 @@ export function deployPrivateContract<const abi extends Abi | readonly unknown[]
   return deployOf(sessionOf(client), parameters);
 }
 
-/** A contract in a group. */
+/**
+ * A contract in a group.
+ *
+ * @example
+ * const parameters: PrivateContractParameters<typeof abi> = { abi, address, privacyGroupId, client };
+ */
 export interface PrivateContractParameters<abi extends Abi | readonly unknown[] = Abi> {
   readonly address: Address;
   readonly abi: abi;
@@ -465,7 +525,12 @@ type Parameters0<args, options> = readonly [] extends args
   ? [args?: args, options?: options]
   : [args: args, options?: options];
 
-/** A log with its event, by the ABI. */
+/**
+ * A log with its event, by the ABI.
+ *
+ * @example
+ * const [log]: PrivateEventLog<typeof abi, "stored">[] = await contract.getEvents.stored();
+ */
 export type PrivateEventLog<
   abi extends Abi | readonly unknown[] = Abi,
   name extends ContractEventName<abi> = ContractEventName<abi>,

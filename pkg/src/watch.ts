@@ -11,7 +11,7 @@
  * iterator.
  */
 
-import { groupId } from "./codec.js";
+import { coreReady, groupId } from "./codec.js";
 import { toFilter } from "./actions.js";
 import { AbortError, InvalidInputError, LimitExceededError, isTransient } from "./errors.js";
 import { toBlock, toCount, toObject, toQuantity, toSignal } from "./input.js";
@@ -21,7 +21,12 @@ import { pause } from "./wait.js";
 import type { Session } from "./session.js";
 import type { GroupId, LogFilter, PrivateLog } from "./types.js";
 
-/** Which logs to watch. */
+/**
+ * Which logs to watch.
+ *
+ * @example
+ * const request: WatchRequest = { privacyGroupId, address, fromBlock: 17n };
+ */
 export interface WatchRequest extends Omit<LogFilter, "toBlock" | "blockHash"> {
   readonly privacyGroupId: GroupId;
 }
@@ -58,13 +63,13 @@ export function watchLogs(
     }
   }
   const { fromBlock = "latest", ...what } = filter;
-  const watch = new Watch(session, groupId(privacyGroupId), toFilter(what), toObject(options, "options"));
+  const watch = new Watch(session, privacyGroupId, toFilter(what), toObject(options, "options"));
   return watch.run(toBlock(fromBlock, "fromBlock"));
 }
 
 class Watch {
   readonly #session: Session;
-  readonly #group: GroupId;
+  #group: GroupId;
   readonly #filter: Record<string, unknown>;
   readonly #signal: AbortSignal | undefined;
   readonly #intervalMs: number;
@@ -94,6 +99,8 @@ class Watch {
 
   async *run(from: string): AsyncGenerator<PrivateLog, void, undefined> {
     try {
+      await coreReady();
+      this.#group = groupId(this.#group);
       this.#first = this.#next = await this.#persist(() => this.#start(from));
       for (;;) {
         const { logs, more } = await this.#persist(() => this.#poll());
@@ -140,9 +147,13 @@ class Watch {
       if (!(error instanceof LimitExceededError)) throw error;
       return this.#part(error);
     }
-    if (this.#missing(found, from).length > 0) {
+    const highest = this.#missing(found, from).reduce(
+      (max, { blockNumber }) => (blockNumber > max ? blockNumber : max),
+      -1n,
+    );
+    if (highest >= 0n) {
       // Gone, or the node is not there yet. Read again after it says that it is.
-      if (!(await this.#isFollowed(this.#next))) return { logs: [], more: false };
+      if (!(await this.#isFollowed(highest))) return { logs: [], more: false };
       found = await this.#read(from, "latest");
     }
     const removed = this.#missing(found, from).reverse();

@@ -214,6 +214,48 @@ test("an addition that fails unlocks the group, and one that stopped half-way is
   assert.equal((await c.waitForReceipt(receipt.transactionHash)).status, "success");
 });
 
+test("an addition whose outcome is open leaves the lock, and is taken up when it is called again", async () => {
+  const { a, keys, privacyGroupId } = await cast();
+  const request = { privacyGroupId, participants: [keys[2]] };
+  const stopped = (kind) => (error) => {
+    assert.ok(error instanceof sdk.AddMembersError && error.cause instanceof kind, error.stack);
+    assert.equal(error.unlocked, false);
+    return true;
+  };
+  const controller = new AbortController();
+  const abort = ({ step }) => step === "add" && controller.abort();
+  await assert.rejects(a.groups.add({ ...request, signal: controller.signal, onProgress: abort }), stopped(sdk.AbortError));
+  assert.equal(await a.groups.isLocked({ privacyGroupId }), true);
+
+  await network.chain.rpc("evm_setAutomine", false);
+  try {
+    await assert.rejects(a.groups.add({ ...request, timeout: 100 }), stopped(sdk.ReceiptTimeoutError));
+    await network.chain.mine();
+  } finally {
+    await network.chain.rpc("evm_setAutomine", true);
+  }
+  await eventually("the addition is executed", async () => !(await a.groups.isLocked({ privacyGroupId })));
+  assert.deepEqual(await a.groups.add(request), { added: [], receipt: null });
+});
+
+test("a progress callback that throws does not keep the group locked", async () => {
+  const { a, keys, privacyGroupId } = await cast();
+  const onProgress = ({ step }) => { if (step === "add") throw new Error("the page is gone"); };
+  await assert.rejects(a.groups.add({ privacyGroupId, participants: [keys[2]], onProgress }), (error) =>
+    error instanceof sdk.AddMembersError && error.unlocked && error.cause.message === "the page is gone");
+  assert.equal(await a.groups.isLocked({ privacyGroupId }), false);
+});
+
+test("sends after one that failed are valid again, also when nobody waited", async () => {
+  const { a, privacyGroupId, address } = await cast();
+  const failing = await a.sendTransaction({ privacyGroupId, data: "0xfe" });
+  await eventually("it has failed", async () => (await network.client(0).getReceipt(failing))?.status === "reverted");
+  await eventually("the queue has noticed", async () => {
+    const hash = await a.sendTransaction({ privacyGroupId, to: address, data: store(1) });
+    return (await eventually("it is executed", () => network.client(0).getReceipt(hash))).status === "success";
+  });
+});
+
 test("the ownership is handed over in two steps", async () => {
   const { a, keys, privacyGroupId } = await cast();
   const next = network.client(1, 1);
