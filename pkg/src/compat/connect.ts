@@ -14,7 +14,8 @@ import type Types from "./index.js";
 /** How long a subscription waits between polls unless told otherwise. */
 const POLL_INTERVAL_MS = 1000;
 
-function privNamespace(connection: Connection): Types.Priv {
+/** `namespace` is where the methods end up: callers set the polling interval there. */
+function privNamespace(connection: Connection, namespace: () => Types.Priv): Types.Priv {
   const priv = {
     ...privMethods(connection),
     subscriptionPollingInterval: POLL_INTERVAL_MS,
@@ -30,7 +31,7 @@ function privNamespace(connection: Connection): Types.Priv {
     filter: Types.LogFilter,
     callback?: Types.Callback<string>,
   ) => {
-    const { subscriptionPollingInterval } = priv;
+    const { subscriptionPollingInterval } = namespace();
     const made = new PrivateSubscription(connection, privacyGroupId, filter, subscriptionPollingInterval);
     try {
       const id = await made.subscribe();
@@ -58,9 +59,8 @@ function utilsNamespace(): Types.Utils {
 }
 
 /** Everything that is added, by the place where it goes. */
-function extension(connection: Connection, options: Types.Options) {
+function extension(connection: Connection, options: Types.Options, priv: Types.Priv) {
   const groups = flexiblePrivacyGroup(connection, options.groupAbi ?? "bytes");
-  const priv = privNamespace(connection);
   const privx: Types.Privx = {
     createPrivacyGroup: groups.create,
     addToPrivacyGroup: groups.addTo,
@@ -99,8 +99,9 @@ export function connect(
   const connection = new Connection(source, headers);
   // A source that cannot be asked is told here, not at the first request.
   connection.check();
-  const added = extension(connection, options ?? {});
   const web3 = (isWeb3(source) ? source : { currentProvider: source }) as unknown as Record<string, unknown>;
+  const priv = privNamespace(connection, () => web3["priv"] as Types.Priv);
+  const added = extension(connection, options ?? {}, priv);
   web3["isQuorum"] = false;
   for (const [name, values] of Object.entries(added)) add(web3, name, values);
   return web3;

@@ -144,6 +144,27 @@ test("an error is told, and polling goes on, also when nobody listens", async ()
   await node.stop();
 });
 
+test("the polling interval is the one that is set when it begins", async () => {
+  let polls = 0;
+  const answers = {
+    priv_newFilter: "0x9",
+    priv_getFilterChanges: () => {
+      polls += 1;
+      return [];
+    },
+    priv_uninstallFilter: true,
+  };
+  const node = await startScripted(answers);
+  for (const web3 of [new Compat(node.url), new Compat(new Web3(node.url))]) {
+    polls = 0;
+    const { subscription } = await subscribe(web3);
+    // At the default of a second this would take longer than is waited.
+    await eventually("it polls quickly", () => polls > 25);
+    await subscription.unsubscribe();
+  }
+  await node.stop();
+});
+
 test("a filter that the node has forgotten is made again", async () => {
   let filters = 0;
   const node = await startScripted({

@@ -1,6 +1,6 @@
 // Type-checked only: around a web3 1.x instance, with web3's own types.
 
-import Web3Quorum from "@coterie/sdk/compat";
+import Web3Quorum = require("@coterie/sdk/compat");
 import Web3 from "web3";
 
 const web3 = new Web3Quorum(new Web3("http://127.0.0.1:1"));
