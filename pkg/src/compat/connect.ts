@@ -2,6 +2,7 @@
 
 import { legacyGroupId } from "../codec.js";
 import { InvalidInputError } from "../errors.js";
+import { toArray, toObject } from "../input.js";
 import type { EnclaveKey } from "../types.js";
 import { Connection, isWeb3 } from "./connection.js";
 import { flexiblePrivacyGroup } from "./groups.js";
@@ -48,8 +49,9 @@ function privNamespace(connection: Connection, namespace: () => Types.Priv): Typ
 
 function utilsNamespace(): Types.Utils {
   return {
-    generatePrivacyGroup({ privateFrom, privateFor }) {
-      const members = [...(privateFor ?? []), ...[privateFrom].flat()];
+    generatePrivacyGroup(options) {
+      const { privateFrom, privateFor } = toObject(options, "options");
+      const members = [...toArray(privateFor ?? [], "privateFor"), ...[privateFrom].flat()];
       return legacyGroupId(members as EnclaveKey[]);
     },
     setPrivate(): never {
@@ -66,7 +68,7 @@ function extension(connection: Connection, options: Types.Options, priv: Types.P
     addToPrivacyGroup: groups.addTo,
     removeFromPrivacyGroup: groups.removeFrom,
     setPrivacyGroupLockState: groups.setLockState,
-    findOnChainPrivacyGroup: ({ addresses }) => groups.find(addresses),
+    findOnChainPrivacyGroup: async (options) => groups.find(toObject(options, "options").addresses),
   };
   const eea: Types.Eea = { sendRawTransaction: priv.generateAndSendRawTransaction };
   const eth = { flexiblePrivacyGroup: groups, ...quorumEth() };

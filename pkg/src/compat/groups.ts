@@ -11,7 +11,8 @@ import {
   removeParticipantData,
   withCore,
 } from "../codec.js";
-import { AddMembersError, InvalidInputError, InvalidResponseError, PrivacyError } from "../errors.js";
+import { AddMembersError, InvalidResponseError, PrivacyError } from "../errors.js";
+import { toArray, toObject } from "../input.js";
 import type { EnclaveKey, GroupId, Hex } from "../types.js";
 import type { Connection } from "./connection.js";
 import { findMethod } from "./methods.js";
@@ -43,8 +44,9 @@ export function flexiblePrivacyGroup(connection: Connection, abi: Abi): Web3Quor
   const call = (privacyGroupId: string, data: string) =>
     connection.request("priv_call", [privacyGroupId, { to: MANAGEMENT_ADDRESS, data }, "latest"]);
 
-  const getParticipants = async ({ privacyGroupId }: { privacyGroupId: string }) => {
+  const getParticipants = async (options: { privacyGroupId: string }) => {
     await coreReady();
+    const { privacyGroupId } = toObject(options, "options");
     const answer = await call(groupId(privacyGroupId), withCore((core) => core.participantsCalldata()));
     if (answer === "0x") {
       throw new InvalidResponseError("the node knows no such group, or is no member of it", {
@@ -56,7 +58,8 @@ export function flexiblePrivacyGroup(connection: Connection, abi: Abi): Web3Quor
 
   const create = async (options: Web3Quorum.CreateOptions) => {
     await coreReady();
-    const data = addParticipantsData(keys(options.participants), abi);
+    toObject(options, "options");
+    const data = addParticipantsData(toArray(options.participants, "participants") as EnclaveKey[], abi);
     const id = options.privacyGroupId ? groupId(options.privacyGroupId) : randomGroupId();
     try {
       return await execute(options, id, data);
@@ -71,12 +74,14 @@ export function flexiblePrivacyGroup(connection: Connection, abi: Abi): Web3Quor
 
   const removeFrom = async (options: Web3Quorum.RemoveOptions) => {
     await coreReady();
+    toObject(options, "options");
     const data = removeParticipantData(options.participant as EnclaveKey, abi);
     return execute(options, options.privacyGroupId, data);
   };
 
   const setLockState = async (options: Web3Quorum.LockOptions) => {
     await coreReady();
+    toObject(options, "options");
     const data = withCore((core) => (options.lock ? core.lockCalldata() : core.unlockCalldata()));
     return execute(options, options.privacyGroupId, data as Hex);
   };
@@ -88,8 +93,8 @@ export function flexiblePrivacyGroup(connection: Connection, abi: Abi): Web3Quor
 
   const addTo = async (options: Web3Quorum.AddOptions) => {
     await coreReady();
-    const id = groupId(options.privacyGroupId);
-    const data = addParticipantsData(keys(options.participants), abi);
+    const id = groupId(toObject(options, "options").privacyGroupId);
+    const data = addParticipantsData(toArray(options.participants, "participants") as EnclaveKey[], abi);
     const { privateKey, enclaveKey } = options;
     const locking = { privateKey, enclaveKey, privacyGroupId: id };
     const lock = await setLockState({ ...locking, lock: true });
@@ -130,9 +135,4 @@ async function unlocked(
   } catch (error) {
     return new AddMembersError(id, cause, false, error);
   }
-}
-
-function keys(participants: unknown): EnclaveKey[] {
-  if (!Array.isArray(participants)) throw new InvalidInputError("participants must be an array of enclave keys");
-  return participants as EnclaveKey[];
 }

@@ -8,6 +8,7 @@ import {
   signPrivateTransaction,
 } from "../codec.js";
 import { InvalidInputError, InvalidResponseError, ReceiptTimeoutError, isTransient } from "../errors.js";
+import { toArray, toCount, toObject } from "../input.js";
 import { sharedNonces } from "../nonces.js";
 import type { Address, EnclaveKey, GroupId, Hash, Hex } from "../types.js";
 import type { Connection } from "./connection.js";
@@ -39,7 +40,7 @@ function bytes(value: unknown, name: string): Hex | undefined {
 
 /** Everything of the options but nonce and chain id, checked before anything is asked or sent. */
 function checked(options: Web3Quorum.TransactionOptions) {
-  if (typeof options !== "object" || options === null) throw new InvalidInputError("options must be an object");
+  toObject(options, "options");
   const { privacyGroupId, privateFor } = options;
   if (privacyGroupId && privateFor) {
     throw new InvalidInputError("privacyGroupId and privateFor are mutually exclusive");
@@ -54,7 +55,7 @@ function checked(options: Web3Quorum.TransactionOptions) {
   }
   const key = privateKey(options.privateKey);
   const privateFrom = options.privateFrom as EnclaveKey;
-  const group = privacyGroupId ?? legacyGroupId([privateFrom, ...((privateFor ?? []) as EnclaveKey[])]);
+  const group = privacyGroupId || legacyGroupId([privateFrom, ...(toArray(privateFor, "privateFor") as EnclaveKey[])]);
   const rest = {
     ...(privacyGroupId ? { privacyGroupId: privacyGroupId as GroupId } : { privateFor: privateFor as EnclaveKey[] }),
     privateFrom,
@@ -112,6 +113,8 @@ export async function waitForTransactionReceipt(
   retries = 300,
   delay = 1000,
 ): Promise<Web3Quorum.PrivateTransactionReceipt | null> {
+  toCount(retries, "retries");
+  toCount(delay, "delay");
   for (let left = retries; ; left--) {
     let failure: unknown;
     try {

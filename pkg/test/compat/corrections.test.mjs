@@ -136,6 +136,33 @@ test("what would reach the wrong audience is refused before anything is asked", 
   });
 });
 
+test("whatever is passed in is judged, and nothing of it is sent", async () => {
+  const wrong = [undefined, null, 7, "x", [], {}, true, Symbol("x"), () => {}];
+  await withNode({}, async ({ priv, eth, eea, privx, utils }, node) => {
+    const groups = eth.flexiblePrivacyGroup;
+    const { create, addTo, removeFrom, setLockState, getParticipants } = groups;
+    const all = { create, addTo, removeFrom, setLockState, getParticipants, ...privx, ...eea };
+    delete all.findOnChainPrivacyGroup;
+    all.generateAndSendRawTransaction = priv.generateAndSendRawTransaction;
+    all.generateAndDistributeRawTransaction = priv.generateAndDistributeRawTransaction;
+    all.generatePrivacyGroup = async (options) => utils.generatePrivacyGroup(options);
+    for (const [name, method] of Object.entries(all)) {
+      for (const value of wrong) {
+        const error = await method(value).then(
+          () => assert.fail(`${name} took ${String(value)}`),
+          (failure) => failure,
+        );
+        assert.ok(error instanceof sdk.PrivacyError, `${name} of ${String(value)}: ${error.stack}`);
+      }
+    }
+    for (const count of [NaN, -1, "3", null, 3n]) {
+      await rejects(priv.waitForTransactionReceipt(HASH, count), "InvalidInputError");
+      await rejects(priv.waitForTransactionReceipt(HASH, 3, count), "InvalidInputError");
+    }
+    assert.deepEqual(node.requests, []);
+  });
+});
+
 test("an error has the old text, and the node's number, a code and a class", async () => {
   const refusal = new Refusal(-50100, "Flexible Privacy group does not exist.");
   const refuse = () => {
