@@ -138,7 +138,6 @@ fn enough(seeds: u64, events: &BTreeMap<Event, u64>, checked: &Checked) {
         ("split groups", split_groups),
         ("members joined by history", joined),
         ("alarms", alarms),
-        ("markers that counted by a history", by_history),
         ("rebuilds", rebuilt),
         ("newcomers", newcomers),
         ("public reads whose answer has changed", outdated),
@@ -151,6 +150,7 @@ fn enough(seeds: u64, events: &BTreeMap<Event, u64>, checked: &Checked) {
     ] {
         assert!(*count as u64 * 20 >= seeds, "{what}: {count} in {seeds} seeds only");
     }
+    assert!(*by_history > 0, "no marker counted by a history");
     for word in [
         "executed",
         "reverted",
