@@ -3,7 +3,7 @@
 //! Derivations are those of the protocol specification, section 13, and of the enclave
 //! specification, 3.5, in correct RLP (Tessera's own differs from 8 members on).
 
-use alloc::{collections::BTreeSet, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
 use core::{fmt, str::FromStr};
 
 use alloy_primitives::{B256, keccak256};
@@ -47,13 +47,18 @@ impl GroupId {
     }
 
     fn derive<'a>(members: impl IntoIterator<Item = &'a EnclaveKey>, seed: Option<&[u8]>) -> Self {
-        let mut seen = BTreeSet::new();
-        let mut distinct: Vec<&EnclaveKey> =
-            members.into_iter().filter(|key| seen.insert(key.as_slice())).collect();
-        // Stable: keys of equal hash stay in the order of the input, as in Java.
-        distinct.sort_by_key(|key| java_hash(key.as_slice()));
+        // Sorted by hash. Stable: keys of equal hash stay in the order of the input, as in Java.
+        let mut distinct: Vec<(i32, &EnclaveKey)> = Vec::new();
+        for key in members {
+            let hash = java_hash(key.as_slice());
+            let end = distinct.partition_point(|(other, _)| *other <= hash);
+            let equal = distinct.iter().take(end).rev().take_while(|(other, _)| *other == hash);
+            if equal.clone().all(|(_, other)| *other != key) {
+                distinct.insert(end, (hash, key));
+            }
+        }
         let mut items = Vec::new();
-        for key in distinct {
+        for (_, key) in distinct {
             key.as_slice().encode(&mut items);
         }
         if let Some(seed) = seed {

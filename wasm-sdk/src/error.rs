@@ -1,5 +1,7 @@
 //! Errors as JavaScript sees them: a real `Error` with `name`, `code`, message and hint.
 
+use alloc::string::{String, ToString};
+
 use coterie_core::{
     management::{ManagementCallError, ManagementEventError, MembersError},
     transaction::{DecodeError, SignError, SignatureError},
@@ -12,21 +14,18 @@ pub(crate) type Result<T> = core::result::Result<T, Thrown>;
 /// An error on its way out.
 #[derive(Debug)]
 pub struct Thrown {
-    name: &'static str,
-    code: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) code: &'static str,
     message: String,
     hint: &'static str,
 }
 
-/// What is wrong with an argument that the core never sees.
+/// What is wrong with an argument that the core never sees. What is wrong with its type in
+/// JavaScript is judged in the package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Invalid {
     Missing,
-    NotAString,
-    NotAnObject,
-    NotAnArray,
-    NotBytes,
-    TooLong,
+    Surplus,
     Hex,
     Number,
     Address,
@@ -46,96 +45,50 @@ pub(crate) enum Invalid {
 
 impl Invalid {
     /// An error about the argument or field of this name.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn at(self, name: &str) -> Thrown {
         let (code, problem, hint) = self.words();
         let mut message = String::from(name);
-        message.push(' ');
         message.push_str(problem);
         Thrown { name: "InvalidInputError", code, message, hint }
     }
 
     /// Code, problem (after the name of what has it), hint.
+    #[rustfmt::skip]
     const fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::Missing => ("MISSING", "is missing", "null and undefined count as missing"),
-            Self::NotAString => (
-                "NOT_A_STRING",
-                "must be a string",
-                "numbers and bytes are passed as 0x-prefixed hex, keys and group ids as base64",
-            ),
-            Self::NotAnObject => ("NOT_AN_OBJECT", "must be an object", "pass a plain object"),
-            Self::NotAnArray => ("NOT_AN_ARRAY", "must be an array", "pass an array of strings"),
-            Self::NotBytes => ("NOT_BYTES", "must be a Uint8Array", "pass the raw bytes"),
-            Self::TooLong => (
-                "TOO_LONG",
-                "is too long",
-                "no node takes transactions of this size, nor groups with this many members",
-            ),
-            Self::Hex => {
-                ("INVALID_HEX", "must be 0x-prefixed hex", "an even number of digits after 0x")
-            }
-            Self::Number => (
-                "INVALID_NUMBER",
-                "must be a 0x-prefixed number without leading zeros, within its width",
-                "nonce, gasLimit and chainId have 64 bits, everything else 256; zero is 0x0",
-            ),
-            Self::Address => {
-                ("INVALID_ADDRESS", "must be an address", "20 bytes of 0x-prefixed hex")
-            }
-            Self::Hash => ("INVALID_HASH", "must be a hash", "32 bytes of 0x-prefixed hex"),
-            Self::EnclaveKey => (
-                "INVALID_ENCLAVE_KEY",
-                "must be an enclave key",
-                "32 or 91 bytes in standard base64 with padding, as the node prints them",
-            ),
-            Self::NotAWord => (
-                "ENCLAVE_KEY_TOO_LONG",
-                "does not fit the older member ABI",
-                "bytes32 holds keys of 32 bytes only; use the ABI \"bytes\"",
-            ),
-            Self::GroupId => (
-                "INVALID_GROUP_ID",
-                "must be a privacy group id",
-                "32 bytes in standard base64 with padding (44 characters)",
-            ),
-            Self::PayloadKey => (
-                "INVALID_PAYLOAD_KEY",
-                "must be a payload key",
-                "32 bytes in standard base64 with padding, or as 0x-prefixed hex",
-            ),
-            Self::PrivateKey => (
-                "INVALID_PRIVATE_KEY",
-                "must be a private key",
-                "a Uint8Array of 32 bytes, between 1 and the order of secp256k1",
-            ),
-            Self::MarkerData => (
-                "INVALID_MARKER",
-                "is no marker's",
-                "the 32 bytes of the payload key that distributing returned (64 from some nodes)",
-            ),
-            Self::Recipients => (
-                "INVALID_RECIPIENTS",
-                "must name either privacyGroupId or privateFor",
-                "privacyGroupId for flexible groups, privateFor for legacy ones, never both",
-            ),
-            Self::Restriction => (
-                "INVALID_RESTRICTION",
-                "must be \"restricted\" or \"unrestricted\"",
-                "leave it out: nodes accept \"restricted\" only",
-            ),
-            Self::Abi => (
-                "INVALID_ABI",
-                "must be \"bytes\" or \"bytes32\"",
-                "\"bytes\" for coterie and Besu since 22.10, \"bytes32\" for older ones",
-            ),
-            Self::Parity => {
-                ("INVALID_PARITY", "must be 0 or 1", "the recovery id of the signature")
-            }
-            Self::NoEntropy => (
-                "NO_ENTROPY",
-                "cannot be drawn: the platform gives no random numbers",
-                "crypto.getRandomValues is needed; pass a group id of your own instead",
-            ),
+            Self::Missing => ("MISSING", " is missing", "undefined and null count as missing"),
+            Self::Surplus => ("UNKNOWN", " is unknown", "a bug in this package, please report it"),
+            Self::Hex => ("INVALID_HEX", " must be 0x-prefixed hex",
+                "an even number of hexadecimal digits after 0x"),
+            Self::Number => ("INVALID_NUMBER",
+                " must be a 0x-prefixed number without leading zeros, within its width",
+                "nonce, gasLimit and chainId have 64 bits, everything else 256; zero is 0x0"),
+            Self::Address => ("INVALID_ADDRESS", " must be an address", "20 bytes of 0x-prefixed hex"),
+            Self::Hash => ("INVALID_HASH", " must be a hash", "32 bytes of 0x-prefixed hex"),
+            Self::EnclaveKey => ("INVALID_ENCLAVE_KEY", " must be an enclave key",
+                "32 or 91 bytes in standard base64 with padding, as the node prints them"),
+            Self::NotAWord => ("ENCLAVE_KEY_TOO_LONG", " does not fit the older member ABI",
+                "bytes32 holds keys of 32 bytes only; use the ABI \"bytes\""),
+            Self::GroupId => ("INVALID_GROUP_ID", " must be a privacy group id",
+                "32 bytes in standard base64 with padding (44 characters)"),
+            Self::PayloadKey => ("INVALID_PAYLOAD_KEY", " must be a payload key",
+                "32 bytes in standard base64 with padding, or as 0x-prefixed hex"),
+            Self::PrivateKey => ("INVALID_PRIVATE_KEY", " must be a private key",
+                "a Uint8Array of 32 bytes, between 1 and the order of secp256k1"),
+            Self::MarkerData => ("INVALID_MARKER", " is no marker's",
+                "the 32 bytes of the payload key that distributing returned (64 from some nodes)"),
+            Self::Recipients => ("INVALID_RECIPIENTS", " must name either privacyGroupId or privateFor",
+                "privacyGroupId for flexible groups, privateFor for legacy ones, never both"),
+            Self::Restriction => ("INVALID_RESTRICTION",
+                " must be \"restricted\" or \"unrestricted\"",
+                "leave it out: nodes accept \"restricted\" only"),
+            Self::Abi => ("INVALID_ABI", " must be \"bytes\" or \"bytes32\"",
+                "\"bytes\" for coterie and for Besu since 22.10, \"bytes32\" for older ones"),
+            Self::Parity => ("INVALID_PARITY", " must be 0 or 1", "the recovery id of the signature"),
+            Self::NoEntropy => ("NO_ENTROPY", " cannot be drawn: the platform gives no random numbers",
+                "crypto.getRandomValues is needed; pass a group id of your own instead"),
         }
     }
 }

@@ -1,43 +1,73 @@
 //! Keys and ids, and the address of a private contract.
 
-use coterie_core::GroupId;
-use js_sys::Uint8Array;
-use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use alloc::{string::String, vec::Vec};
+
+use coterie_core::{EnclaveKey, GroupId, PayloadKey};
+use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::{
     convert,
     error::{Invalid, Result},
 };
 
-/// An enclave key as text, from text or 32 or 91 bytes.
+const KEY: &str = "the enclave key";
+const ID: &str = "the group id";
+const PAYLOAD: &str = "the payload key";
+
+/// The canonical text of an enclave key.
 #[wasm_bindgen(js_name = enclaveKey)]
-pub fn enclave_key(value: &JsValue) -> Result<String> {
-    Ok(convert::enclave_key_or_bytes(value)?.to_base64())
+pub fn enclave_key(text: &str) -> Result<String> {
+    Ok(convert::enclave_key(KEY, text)?.to_base64())
 }
 
-/// The 32 or 91 bytes of an enclave key.
+/// The text of an enclave key of 32 or 91 bytes.
+#[wasm_bindgen(js_name = enclaveKeyFromBytes)]
+pub fn enclave_key_from_bytes(bytes: &[u8]) -> Result<String> {
+    let key = EnclaveKey::from_slice(bytes).map_err(|_| Invalid::EnclaveKey.at(KEY))?;
+    Ok(key.to_base64())
+}
+
+/// The bytes of an enclave key.
 #[wasm_bindgen(js_name = enclaveKeyBytes)]
-pub fn enclave_key_bytes(key: &JsValue) -> Result<Uint8Array> {
-    Ok(convert::enclave_key("the enclave key", key)?.as_slice().into())
+pub fn enclave_key_bytes(text: &str) -> Result<Vec<u8>> {
+    Ok(convert::enclave_key(KEY, text)?.as_slice().to_vec())
 }
 
-/// A privacy group id as text, from text or 32 bytes.
+/// The canonical text of a privacy group id.
 #[wasm_bindgen(js_name = groupId)]
-pub fn group_id(value: &JsValue) -> Result<String> {
-    Ok(convert::group_id_or_bytes(value)?.to_base64())
+pub fn group_id(text: &str) -> Result<String> {
+    Ok(convert::group_id(ID, text)?.to_base64())
 }
 
-/// The 32 bytes of a privacy group id.
+/// The text of a privacy group id of 32 bytes.
+#[wasm_bindgen(js_name = groupIdFromBytes)]
+pub fn group_id_from_bytes(bytes: &[u8]) -> Result<String> {
+    let id = GroupId::from_slice(bytes).map_err(|_| Invalid::GroupId.at(ID))?;
+    Ok(id.to_base64())
+}
+
+/// The bytes of a privacy group id.
 #[wasm_bindgen(js_name = groupIdBytes)]
-pub fn group_id_bytes(id: &JsValue) -> Result<Uint8Array> {
-    const NAME: &str = "the group id";
-    Ok(convert::parse_group_id(NAME, &convert::text(NAME, id)?)?.as_slice().into())
+pub fn group_id_bytes(text: &str) -> Result<Vec<u8>> {
+    Ok(convert::group_id(ID, text)?.as_slice().to_vec())
 }
 
-/// The key of a distributed payload in base64, from base64, hex or 32 bytes.
+/// The key of a distributed payload in base64, from base64 or hex.
 #[wasm_bindgen(js_name = payloadKey)]
-pub fn payload_key(value: &JsValue) -> Result<String> {
-    Ok(convert::payload_key(value)?.to_base64())
+pub fn payload_key(text: &str) -> Result<String> {
+    let key = if text.starts_with("0x") {
+        convert::hash(PAYLOAD, text).ok().map(PayloadKey)
+    } else {
+        text.parse().ok()
+    };
+    Ok(key.ok_or_else(|| Invalid::PayloadKey.at(PAYLOAD))?.to_base64())
+}
+
+/// The key of a distributed payload in base64, from 32 bytes.
+#[wasm_bindgen(js_name = payloadKeyFromBytes)]
+pub fn payload_key_from_bytes(bytes: &[u8]) -> Result<String> {
+    let key = PayloadKey::from_slice(bytes).map_err(|_| Invalid::PayloadKey.at(PAYLOAD))?;
+    Ok(key.to_base64())
 }
 
 /// An id for a new flexible group, from the platform's random numbers.
@@ -50,23 +80,23 @@ pub fn random_group_id() -> Result<String> {
 
 /// The id of the legacy (EEA) group of these members, in any order.
 #[wasm_bindgen(js_name = legacyGroupId)]
-pub fn legacy_group_id(members: &JsValue) -> Result<String> {
+pub fn legacy_group_id(members: &str) -> Result<String> {
     Ok(GroupId::legacy(&convert::enclave_keys("members", members)?).to_base64())
 }
 
 /// The address of the contract that a private transaction creates.
 #[wasm_bindgen(js_name = contractAddress)]
-pub fn contract_address(sender: &JsValue, nonce: &JsValue, group: &JsValue) -> Result<String> {
+pub fn contract_address(sender: &str, nonce: &str, group: &str) -> Result<String> {
     let address = coterie_core::contract_address(
         convert::address("sender", sender)?,
-        convert::number("nonce", nonce)?,
-        convert::group_id_or_bytes(group)?,
+        convert::short_number("nonce", nonce)?,
+        convert::group_id(ID, group)?,
     );
     Ok(convert::checksummed(&address))
 }
 
 /// The account of a private key.
 #[wasm_bindgen(js_name = accountAddress)]
-pub fn account_address(private_key: &JsValue) -> Result<String> {
+pub fn account_address(private_key: Vec<u8>) -> Result<String> {
     Ok(convert::checksummed(&convert::private_key(private_key)?.address()))
 }

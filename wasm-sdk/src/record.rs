@@ -1,217 +1,176 @@
-//! The records that cross: private transactions, marker transactions, signatures, and the objects
-//! that come back.
+//! The records that cross: their fields one a line, in a fixed order, `-` for one that is missing.
+
+use alloc::{string::String, vec::Vec};
 
 use alloy_primitives::{Bytes, Signature, TxKind, U256};
 use coterie_core::{
-    EnclaveKey, Marker, PrivateTransaction, Recipients, Restriction, SignedPrivateTransaction,
+    Marker, PrivateTransaction, Recipients, Restriction, SignedPrivateTransaction,
     marker::MarkerTransaction,
 };
-use js_sys::{Array, Object, Reflect};
-use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 
 use crate::{
     convert,
     error::{Invalid, Result},
 };
 
-type Field = core::result::Result<JsValue, JsValue>;
+const MISSING: &str = "-";
 
-#[wasm_bindgen]
-extern "C" {
-    /// An object whose fields are read by name; a getter may throw.
-    #[wasm_bindgen(js_name = Object)]
-    type Record;
-    #[wasm_bindgen(method, getter, structural, catch)]
-    fn nonce(this: &Record) -> core::result::Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, getter, structural, catch, js_name = gasPrice)]
-    fn gas_price(this: &Record) -> core::result::Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, getter, structural, catch, js_name = gasLimit)]
-    fn gas_limit(this: &Record) -> core::result::Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, getter, structural, catch)]
-    fn to(this: &Record) -> core::result::Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, getter, structural, catch)]
-    fn value(this: &Record) -> core::result::Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, getter, structural, catch)]
-    fn data(this: &Record) -> core::result::Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, getter, structural, catch, js_name = chainId)]
-    fn chain_id(this: &Record) -> core::result::Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, getter, structural, catch, js_name = privateFrom)]
-    fn private_from(this: &Record) -> core::result::Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, getter, structural, catch, js_name = privateFor)]
-    fn private_for(this: &Record) -> core::result::Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, getter, structural, catch, js_name = privacyGroupId)]
-    fn privacy_group_id(this: &Record) -> core::result::Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, getter, structural, catch)]
-    fn restriction(this: &Record) -> core::result::Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, getter, structural, catch)]
-    fn r(this: &Record) -> core::result::Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, getter, structural, catch)]
-    fn s(this: &Record) -> core::result::Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, getter, structural, catch, js_name = yParity)]
-    fn y_parity(this: &Record) -> core::result::Result<JsValue, JsValue>;
-}
-
-/// Reads `{nonce, gasPrice?, gasLimit, to?, value?, data?, chainId?, privateFrom, privacyGroupId |
-/// privateFor, restriction?}`.
-pub(crate) fn transaction(value: &JsValue) -> Result<PrivateTransaction> {
-    let record = record("the transaction", value)?;
-    Ok(PrivateTransaction {
-        nonce: convert::number("nonce", &field("nonce", record.nonce())?)?,
-        gas_price: number_or_zero("gasPrice", record.gas_price())?,
-        gas_limit: convert::number("gasLimit", &field("gasLimit", record.gas_limit())?)?,
-        to: match optional("to", record.to())? {
-            Some(to) => TxKind::Call(convert::parse_address("to", &to)?),
+/// Reads nonce, gasPrice, gasLimit, to, value, data, chainId, privateFrom, privacyGroupId,
+/// restriction, privateFor.
+pub(crate) fn transaction(text: &str) -> Result<PrivateTransaction> {
+    let mut fields = Fields(text.split('\n'));
+    let transaction = PrivateTransaction {
+        nonce: fields.short_number("nonce")?,
+        gas_price: fields.number_or_zero("gasPrice")?,
+        gas_limit: fields.short_number("gasLimit")?,
+        to: match fields.next() {
+            Some(to) => TxKind::Call(convert::address("to", to)?),
             None => TxKind::Create,
         },
-        value: number_or_zero("value", record.value())?,
-        input: match optional("data", record.data())? {
-            Some(data) => Bytes::from(convert::decode_hex("data", &data)?),
+        value: fields.number_or_zero("value")?,
+        input: match fields.next() {
+            Some(data) => Bytes::from(convert::bytes("data", data)?),
             None => Bytes::new(),
         },
-        chain_id: chain_id(record)?,
-        private_from: convert::enclave_key(
-            "privateFrom",
-            &field("privateFrom", record.private_from())?,
-        )?,
-        recipients: recipients(record)?,
-        restriction: match optional("restriction", record.restriction())?.as_deref() {
-            None | Some("restricted") => Restriction::Restricted,
-            Some("unrestricted") => Restriction::Unrestricted,
-            Some(_) => return Err(Invalid::Restriction.at("restriction")),
-        },
-    })
+        chain_id: fields.chain_id()?,
+        private_from: convert::enclave_key("privateFrom", fields.required("privateFrom")?)?,
+        // These two come last, the list at the very end.
+        recipients: Recipients::Members(Vec::new()),
+        restriction: Restriction::Restricted,
+    };
+    let group = fields.next();
+    let restriction = match fields.next() {
+        None | Some("restricted") => Restriction::Restricted,
+        Some("unrestricted") => Restriction::Unrestricted,
+        Some(_) => return Err(Invalid::Restriction.at("restriction")),
+    };
+    let recipients = match (group, fields.next()) {
+        (Some(id), None) => Recipients::Group(convert::group_id("privacyGroupId", id)?),
+        (None, Some(keys)) => Recipients::Members(convert::enclave_keys("privateFor", keys)?),
+        (Some(_), Some(_)) | (None, None) => return Err(Invalid::Recipients.at("the transaction")),
+    };
+    fields.end()?;
+    Ok(PrivateTransaction { recipients, restriction, ..transaction })
 }
 
-fn recipients(record: &Record) -> Result<Recipients> {
-    let members = field("privateFor", record.private_for())?;
-    let members = (!members.is_undefined() && !members.is_null()).then_some(members);
-    match (optional("privacyGroupId", record.privacy_group_id())?, members) {
-        (Some(id), None) => Ok(Recipients::Group(convert::parse_group_id("privacyGroupId", &id)?)),
-        (None, Some(keys)) => Ok(Recipients::Members(convert::enclave_keys("privateFor", &keys)?)),
-        (Some(_), Some(_)) | (None, None) => Err(Invalid::Recipients.at("the transaction")),
-    }
+/// Reads nonce, gasPrice, gasLimit, to, value, data, chainId.
+pub(crate) fn marker(text: &str) -> Result<MarkerTransaction> {
+    let mut fields = Fields(text.split('\n'));
+    let transaction = MarkerTransaction {
+        nonce: fields.short_number("nonce")?,
+        gas_price: convert::number("gasPrice", fields.required("gasPrice")?)?,
+        gas_limit: fields.short_number("gasLimit")?,
+        to: convert::address("to", fields.required("to")?)?,
+        value: fields.number_or_zero("value")?,
+        marker: Marker::parse(&convert::bytes("data", fields.required("data")?)?)
+            .map_err(|_| Invalid::MarkerData.at("data"))?,
+        chain_id: fields.chain_id()?,
+    };
+    fields.end()?;
+    Ok(transaction)
 }
 
-/// Reads `{nonce, gasPrice, gasLimit, to, value?, data, chainId?}`.
-pub(crate) fn marker(value: &JsValue) -> Result<MarkerTransaction> {
-    let record = record("the marker transaction", value)?;
-    let data = convert::bytes("data", &field("data", record.data())?)?;
-    Ok(MarkerTransaction {
-        nonce: convert::number("nonce", &field("nonce", record.nonce())?)?,
-        gas_price: convert::number("gasPrice", &field("gasPrice", record.gas_price())?)?,
-        gas_limit: convert::number("gasLimit", &field("gasLimit", record.gas_limit())?)?,
-        to: convert::address("to", &field("to", record.to())?)?,
-        value: number_or_zero("value", record.value())?,
-        marker: Marker::parse(&data).map_err(|_| Invalid::MarkerData.at("data"))?,
-        chain_id: chain_id(record)?,
-    })
+/// Reads r, s, yParity.
+pub(crate) fn signature(text: &str) -> Result<Signature> {
+    let mut fields = Fields(text.split('\n'));
+    let r = convert::padded_number("r", fields.required("r")?)?;
+    let s = convert::padded_number("s", fields.required("s")?)?;
+    let odd = match fields.required("yParity")? {
+        "0" => false,
+        "1" => true,
+        _ => return Err(Invalid::Parity.at("yParity")),
+    };
+    fields.end()?;
+    Ok(Signature::new(r, s, odd))
 }
 
-/// Reads `{r, s, yParity}`.
-pub(crate) fn signature(value: &JsValue) -> Result<Signature> {
-    let record = record("the signature", value)?;
-    convert::signature(
-        &field("r", record.r())?,
-        &field("s", record.s())?,
-        &field("yParity", record.y_parity())?,
-    )
-}
-
-/// A decoded private transaction as an object, with its signature, hash and, if there is one, its
-/// signer.
-pub(crate) fn signed_to_object(signed: &SignedPrivateTransaction) -> JsValue {
+/// Writes the fields of a transaction in the order of [`transaction`], then v, r, s, hash, from.
+pub(crate) fn signed_transaction(signed: &SignedPrivateTransaction) -> String {
     let transaction = &signed.transaction;
-    let mut out = Output::new();
-    out.text("nonce", &convert::quantity(U256::from(transaction.nonce)));
-    out.text("gasPrice", &convert::quantity(transaction.gas_price));
-    out.text("gasLimit", &convert::quantity(U256::from(transaction.gas_limit)));
-    if let TxKind::Call(to) = &transaction.to {
-        out.text("to", &convert::checksummed(to));
-    }
-    out.text("value", &convert::quantity(transaction.value));
-    out.text("data", &convert::hex(&transaction.input));
-    if let Some(chain_id) = transaction.chain_id {
-        out.text("chainId", &convert::quantity(U256::from(chain_id)));
-    }
-    out.text("privateFrom", &transaction.private_from.to_base64());
-    match &transaction.recipients {
-        Recipients::Group(id) => out.text("privacyGroupId", &id.to_base64()),
-        Recipients::Members(keys) => out.set("privateFor", &keys_to_array(keys)),
-    }
+    let mut out = Output::default();
+    out.number(U256::from(transaction.nonce));
+    out.number(transaction.gas_price);
+    out.number(U256::from(transaction.gas_limit));
+    out.optional(transaction.to.to().map(convert::checksummed));
+    out.number(transaction.value);
+    out.line(&convert::hex(&transaction.input));
+    out.optional(transaction.chain_id.map(|id| convert::quantity(U256::from(id))));
+    out.line(&transaction.private_from.to_base64());
+    let (group, members) = match &transaction.recipients {
+        Recipients::Group(id) => (Some(id.to_base64()), None),
+        Recipients::Members(keys) => (None, Some(convert::list(keys))),
+    };
+    out.optional(group);
     match &transaction.restriction {
-        Restriction::Restricted => out.text("restriction", "restricted"),
-        Restriction::Unrestricted => out.text("restriction", "unrestricted"),
-        Restriction::Unsupported(text) => out.text("restriction", &convert::hex(text)),
+        Restriction::Restricted => out.line("restricted"),
+        Restriction::Unrestricted => out.line("unrestricted"),
+        Restriction::Unsupported(text) => out.line(&convert::hex(text)),
     }
-    out.text("v", &convert::quantity(U256::from(signed.v())));
-    out.text("r", &convert::quantity(signed.signature.r()));
-    out.text("s", &convert::quantity(signed.signature.s()));
-    out.text("hash", &convert::hex(signed.hash().as_slice()));
-    if let Ok(signer) = signed.recover_signer() {
-        out.text("from", &convert::checksummed(&signer));
-    }
-    out.into_js()
+    out.optional(members);
+    out.number(U256::from(signed.v()));
+    out.number(signed.signature.r());
+    out.number(signed.signature.s());
+    out.line(&convert::hex(signed.hash().as_slice()));
+    out.optional(signed.recover_signer().ok().map(|signer| convert::checksummed(&signer)));
+    out.into_text()
 }
 
-/// Keys as an array of base64 texts.
-pub(crate) fn keys_to_array(keys: &[EnclaveKey]) -> JsValue {
-    let array = Array::new();
-    for key in keys {
-        array.push(&key.to_base64().into());
-    }
-    array.into()
-}
-
-/// An object being built.
+/// A record being read.
 #[derive(Debug)]
-pub(crate) struct Output(Object);
+struct Fields<'a>(core::str::Split<'a, char>);
+
+impl<'a> Fields<'a> {
+    /// The next field; `None` if it is missing.
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'a str> {
+        self.0.next().filter(|field| *field != MISSING)
+    }
+
+    fn required(&mut self, name: &str) -> Result<&'a str> {
+        self.next().ok_or_else(|| Invalid::Missing.at(name))
+    }
+
+    #[inline(never)]
+    fn short_number(&mut self, name: &str) -> Result<u64> {
+        convert::short_number(name, self.required(name)?)
+    }
+
+    #[inline(never)]
+    fn number_or_zero(&mut self, name: &str) -> Result<U256> {
+        self.next().map_or(Ok(U256::ZERO), |number| convert::number(name, number))
+    }
+
+    fn chain_id(&mut self) -> Result<Option<u64>> {
+        self.next().map(|id| convert::short_number("chainId", id)).transpose()
+    }
+
+    fn end(mut self) -> Result<()> {
+        self.0.next().map_or(Ok(()), |_| Err(Invalid::Surplus.at("the record")))
+    }
+}
+
+/// A record being written.
+#[derive(Debug, Default)]
+pub(crate) struct Output(String);
 
 impl Output {
-    pub(crate) fn new() -> Self {
-        Self(Object::new())
+    #[inline(never)]
+    pub(crate) fn line(&mut self, field: &str) {
+        if !self.0.is_empty() {
+            self.0.push('\n');
+        }
+        self.0.push_str(field);
     }
 
-    pub(crate) fn text(&mut self, name: &str, text: &str) {
-        self.set(name, &text.into());
+    pub(crate) fn into_text(self) -> String {
+        self.0
     }
 
-    pub(crate) fn set(&mut self, name: &str, value: &JsValue) {
-        // Setting a property of a fresh object cannot fail.
-        let _ = Reflect::set(&self.0, &name.into(), value);
+    fn number(&mut self, number: U256) {
+        self.line(&convert::quantity(number));
     }
 
-    pub(crate) fn into_js(self) -> JsValue {
-        self.0.into()
+    fn optional(&mut self, field: Option<String>) {
+        self.line(field.as_deref().unwrap_or(MISSING));
     }
-}
-
-fn record<'a>(name: &str, value: &'a JsValue) -> Result<&'a Record> {
-    if value.is_undefined() || value.is_null() {
-        return Err(Invalid::Missing.at(name));
-    }
-    if !value.is_object() {
-        return Err(Invalid::NotAnObject.at(name));
-    }
-    Ok(value.unchecked_ref())
-}
-
-/// A field, whose getter may have thrown: then it counts as missing.
-fn field(name: &str, field: Field) -> Result<JsValue> {
-    field.map_err(|_| Invalid::Missing.at(name))
-}
-
-fn optional(name: &str, value: Field) -> Result<Option<String>> {
-    convert::optional_text(name, &field(name, value)?)
-}
-
-fn number_or_zero(name: &str, value: Field) -> Result<U256> {
-    match optional(name, value)? {
-        Some(number) => convert::parse_number(name, &number),
-        None => Ok(U256::ZERO),
-    }
-}
-
-fn chain_id(record: &Record) -> Result<Option<u64>> {
-    let id = optional("chainId", record.chain_id())?;
-    id.map(|id| convert::parse_number("chainId", &id)).transpose()
 }

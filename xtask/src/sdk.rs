@@ -33,7 +33,12 @@ struct Build {
 /// The first one's glue is the one that is shipped: both must have the same.
 const BUILDS: &[Build] = &[
     Build { name: "core", profile: "wasm", cargo: "", level: "-O3" },
-    Build { name: "core_slim", profile: "wasm-slim", cargo: "--no-default-features", level: "-Oz" },
+    Build {
+        name: "core_slim",
+        profile: "wasm-slim",
+        cargo: "--no-default-features --features slim",
+        level: "-Oz",
+    },
 ];
 
 /// Builds the package. With `check_reproducible` builds the core once more, in another target

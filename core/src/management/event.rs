@@ -1,9 +1,15 @@
 //! Events of the management contracts, as a group's logs hold them.
 
-use alloc::{string::String, vec::Vec};
+use alloc::string::String;
 
 use alloy_primitives::{Address, B256};
-use alloy_sol_types::SolEvent;
+use alloy_sol_types::{
+    SolEvent,
+    abi::{
+        TokenSeq,
+        token::{PackedSeqToken, WordToken},
+    },
+};
 
 use super::abi::{IGroup, IMembers, IMembers32};
 use crate::{EnclaveKey, InvalidEnclaveKey};
@@ -66,36 +72,55 @@ impl ManagementEvent {
     ///
     /// The first topic is known and the rest does not fit it.
     pub fn decode(topics: &[B256], data: &[u8]) -> Result<Option<Self>, ManagementEventError> {
-        let Some(signature) = topics.first() else { return Ok(None) };
+        let Some((signature, indexed)) = topics.split_first() else { return Ok(None) };
         Ok(Some(match *signature {
             IMembers::ParticipantAdded::SIGNATURE_HASH => {
-                let event: IMembers::ParticipantAdded = decode(topics, data)?;
-                Self::ParticipantAdded {
-                    success: event.success,
-                    member: EnclaveKey::from_slice(&event.publicEnclaveKey)?,
-                    message: event.message,
-                }
+                none_of(indexed)?;
+                let (success, member, message): Added<'_, PackedSeqToken<'_>> = decode(data)?;
+                Self::added(success, EnclaveKey::from_slice(member.as_slice())?, message)?
             }
             IMembers32::ParticipantAdded::SIGNATURE_HASH => {
-                let event: IMembers32::ParticipantAdded = decode(topics, data)?;
-                Self::ParticipantAdded {
-                    success: event.success,
-                    member: EnclaveKey::Nacl(event.publicEnclaveKey.0),
-                    message: event.message,
-                }
+                none_of(indexed)?;
+                let (success, member, message): Added<'_, WordToken> = decode(data)?;
+                Self::added(success, EnclaveKey::Nacl(member.0.0), message)?
             }
             IMembers::ParticipantRemoved::SIGNATURE_HASH => {
-                let event: IMembers::ParticipantRemoved = decode(topics, data)?;
-                Self::ParticipantRemoved {
-                    member: EnclaveKey::from_slice(&event.publicEnclaveKey)?,
-                }
+                none_of(indexed)?;
+                let (member,): (PackedSeqToken<'_>,) = decode(data)?;
+                Self::ParticipantRemoved { member: EnclaveKey::from_slice(member.as_slice())? }
             }
             IMembers32::ParticipantRemoved::SIGNATURE_HASH => {
-                let event: IMembers32::ParticipantRemoved = decode(topics, data)?;
-                Self::ParticipantRemoved { member: EnclaveKey::Nacl(event.publicEnclaveKey.0) }
+                none_of(indexed)?;
+                let (member,): (WordToken,) = decode(data)?;
+                Self::ParticipantRemoved { member: EnclaveKey::Nacl(member.0.0) }
             }
-            _ => return Self::decode_group(*signature, topics, data),
+            IGroup::OwnershipTransferStarted::SIGNATURE_HASH => {
+                let [previous_owner, new_owner] = addresses(indexed)?;
+                Self::OwnershipTransferStarted { previous_owner, new_owner }
+            }
+            IGroup::OwnershipTransferred::SIGNATURE_HASH => {
+                let [previous_owner, new_owner] = addresses(indexed)?;
+                Self::OwnershipTransferred { previous_owner, new_owner }
+            }
+            IGroup::Upgraded::SIGNATURE_HASH => {
+                let [implementation] = addresses(indexed)?;
+                Self::Upgraded { implementation }
+            }
+            _ => return Ok(None),
         }))
+    }
+
+    fn added(
+        success: WordToken,
+        member: EnclaveKey,
+        message: PackedSeqToken<'_>,
+    ) -> Result<Self, ManagementEventError> {
+        let success = match success.0.split_last() {
+            Some((last @ (0 | 1), rest)) if rest.iter().all(|byte| *byte == 0) => *last == 1,
+            _ => return Err(ManagementEventError::Abi),
+        };
+        let message = String::from_utf8_lossy(message.as_slice()).into_owned();
+        Ok(Self::ParticipantAdded { success, member, message })
     }
 
     /// The name of the event in Solidity.
@@ -108,39 +133,26 @@ impl ManagementEvent {
             Self::Upgraded { .. } => "Upgraded",
         }
     }
-
-    fn decode_group(
-        signature: B256,
-        topics: &[B256],
-        data: &[u8],
-    ) -> Result<Option<Self>, ManagementEventError> {
-        Ok(Some(match signature {
-            IGroup::OwnershipTransferStarted::SIGNATURE_HASH => {
-                let event: IGroup::OwnershipTransferStarted = decode(topics, data)?;
-                Self::OwnershipTransferStarted {
-                    previous_owner: event.previousOwner,
-                    new_owner: event.newOwner,
-                }
-            }
-            IGroup::OwnershipTransferred::SIGNATURE_HASH => {
-                let event: IGroup::OwnershipTransferred = decode(topics, data)?;
-                Self::OwnershipTransferred {
-                    previous_owner: event.previousOwner,
-                    new_owner: event.newOwner,
-                }
-            }
-            IGroup::Upgraded::SIGNATURE_HASH => {
-                let event: IGroup::Upgraded = decode(topics, data)?;
-                Self::Upgraded { implementation: event.implementation }
-            }
-            _ => return Ok(None),
-        }))
-    }
 }
 
-fn decode<E: SolEvent>(topics: &[B256], data: &[u8]) -> Result<E, ManagementEventError> {
-    let topics: Vec<B256> = topics.to_vec();
-    E::decode_raw_log(topics, data).map_err(|_| ManagementEventError::Abi)
+/// The data of an addition, whose key comes in either ABI.
+type Added<'a, Key> = (WordToken, Key, PackedSeqToken<'a>);
+
+fn decode<'a, T: TokenSeq<'a>>(data: &'a [u8]) -> Result<T, ManagementEventError> {
+    alloy_sol_types::abi::decode_params(data).map_err(|_| ManagementEventError::Abi)
+}
+
+fn none_of(indexed: &[B256]) -> Result<(), ManagementEventError> {
+    if indexed.is_empty() { Ok(()) } else { Err(ManagementEventError::Abi) }
+}
+
+/// Exactly these many indexed addresses.
+fn addresses<const N: usize>(indexed: &[B256]) -> Result<[Address; N], ManagementEventError> {
+    let words = <[B256; N]>::try_from(indexed).map_err(|_| ManagementEventError::Abi)?;
+    if words.iter().any(|word| Address::from_word(*word).into_word() != *word) {
+        return Err(ManagementEventError::Abi);
+    }
+    Ok(words.map(Address::from_word))
 }
 
 #[cfg(test)]

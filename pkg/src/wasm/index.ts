@@ -5,7 +5,7 @@
  * compile no bytes.
  */
 import embedded from "#core";
-import { current, initError, instantiate } from "./glue.js";
+import { current, initError, instantiate } from "./instance.js";
 import { compile } from "./source.js";
 import type { Core, CoreSource } from "./types.js";
 

@@ -2,7 +2,7 @@
  * The Rust core of the slim entry: the caller brings its bytes. Takes the place of `index.ts` when
  * the slim entry is bundled.
  */
-import { current, initError, instantiate } from "./glue.js";
+import { current, initError, instantiate } from "./instance.js";
 import { compile } from "./source.js";
 import type { Core, CoreSource } from "./types.js";
 

@@ -1,7 +1,7 @@
 /**
  * Compiles the core from whatever a caller of `init` has.
  */
-import { initError } from "./glue.js";
+import { initError } from "./instance.js";
 import type { CoreSource } from "./types.js";
 
 /** Compiles without blocking. */
