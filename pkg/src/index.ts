@@ -1,3 +1,9 @@
-/** The default entry. */
-export { core, init, isReady, ready } from "./wasm/index.js";
-export type { Core } from "./wasm/index.js";
+/**
+ * The default entry: the client and the codec, with the WebAssembly core inside. It needs no
+ * initialisation.
+ *
+ * @packageDocumentation
+ */
+
+export * from "./exports.js";
+export { init, isReady, ready } from "./wasm/index.js";

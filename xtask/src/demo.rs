@@ -6,10 +6,11 @@
 use anyhow::Result;
 
 use crate::require;
+use crate::sdk;
 use crate::step::Step;
 use crate::workspace::Workspace;
 
-/// Builds the node and plays the demo.
+/// Builds the node and the SDK, and plays the demo.
 ///
 /// # Errors
 ///
@@ -20,6 +21,7 @@ pub(crate) fn run() -> Result<()> {
     let build = Step::new(&workspace.root, "cargo", "build --locked -p coterie-node --bin coterie");
     println!("{build}");
     println!("built in {:.1} s", build.run()?.as_secs_f64());
+    sdk::run(false)?;
     let play =
         Step::new(workspace.js(), "node", "demo.mjs").env("COTERIE_BIN", workspace.coterie());
     println!("{play}");

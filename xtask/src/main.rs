@@ -27,7 +27,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows a privacy group's life on three members, with the published web3js-quorum as client
+    /// Shows a privacy group's life on three members, with the SDK as client
     Demo,
     /// Runs every check that a change must pass
     Test {

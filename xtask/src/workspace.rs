@@ -70,25 +70,26 @@ impl Workspace {
     pub(crate) fn js(&self) -> PathBuf {
         self.root.join("tests/js")
     }
+}
 
-    /// The test files in [`Self::js`], by name.
-    ///
-    /// # Errors
-    ///
-    /// The directory cannot be read, or holds no test.
-    pub(crate) fn js_tests(&self) -> Result<Vec<PathBuf>> {
-        let is_test = |path: &Path| path.to_string_lossy().ends_with(".test.mjs");
-        let mut tests = Vec::new();
-        for entry in self.js().read_dir().context("cannot read tests/js")? {
-            let path = entry?.path();
-            if is_test(&path) {
-                tests.push(path);
-            }
+/// The JavaScript test files in a directory, by name.
+///
+/// # Errors
+///
+/// The directory cannot be read, or holds no test.
+pub(crate) fn js_tests(directory: &Path) -> Result<Vec<PathBuf>> {
+    let is_test = |path: &Path| path.to_string_lossy().ends_with(".test.mjs");
+    let shown = directory.display();
+    let mut tests = Vec::new();
+    for entry in directory.read_dir().with_context(|| format!("cannot read {shown}"))? {
+        let path = entry?.path();
+        if is_test(&path) {
+            tests.push(path);
         }
-        ensure!(!tests.is_empty(), "tests/js holds no *.test.mjs");
-        tests.sort();
-        Ok(tests)
     }
+    ensure!(!tests.is_empty(), "{shown} holds no *.test.mjs");
+    tests.sort();
+    Ok(tests)
 }
 
 /// What cargo says about this workspace.

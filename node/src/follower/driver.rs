@@ -8,7 +8,7 @@ use std::{
 };
 
 use alloy_primitives::{Address, B256};
-use coterie_core::{GroupId, NetworkDefinition, PayloadKey};
+use coterie_core::{EnclaveKey, GroupId, NetworkDefinition, PayloadKey, access};
 use rayon::prelude::*;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 
@@ -20,7 +20,6 @@ use super::{
     machine::{Action, Machine},
     prepare::Preparer,
     run::{GroupRun, RunResult, Start},
-    seen,
     sort::{Candidate, Earlier, Item, Sorted, sort},
     source::ParentState,
 };
@@ -29,7 +28,7 @@ use crate::{
     enclave::{AcceptedHistory, Enclave, EnclaveUnavailable},
     executor::{Executor, Fault},
     service::{Following, GroupEvent, TakeOver},
-    state::{BlockCommit, Decision, EMPTY_ROOT, GroupCommit, State, StateError},
+    state::{BlockCommit, Decision, EMPTY_ROOT, GroupCommit, State, StateError, seen},
 };
 
 /// Histories that are taken over at a time.
@@ -437,6 +436,7 @@ impl Follower {
         let mut sorted = self.sorted(at, &candidates, &[])?;
         // Groups that wait for their history: their markers are executed when it is there. Which
         // marker of an id is the first does not depend on the history.
+        let again = self.added_again(&sorted);
         sorted.groups.retain(|group, _| !self.joining.contains_key(group));
         let groups = std::mem::take(&mut sorted.groups);
         let mut runs = Vec::with_capacity(groups.len());
@@ -453,11 +453,31 @@ impl Follower {
                 self.enclave.record_reads(result.group, at.hash, &result.reads).await?;
             }
         }
-        self.commit(block.header, sorted, results)?;
+        self.commit(block.header, sorted, results, again)?;
         if let Some(machine) = &mut self.machine {
             machine.on_applied(at);
         }
         Ok(())
+    }
+
+    /// Who adds us to a group that waits for its history already: the addition that it waits for
+    /// may have had no effect.
+    fn added_again(&self, sorted: &Sorted) -> Vec<(GroupId, EnclaveKey)> {
+        let mut again = Vec::new();
+        if self.joining.is_empty() {
+            return again;
+        }
+        let local = self.enclave.keys();
+        for group in self.joining.keys() {
+            let items = sorted.groups.get(group).into_iter().flatten();
+            for transaction in items.filter_map(Item::transaction).map(|it| &it.transaction) {
+                let added = access::added_keys(self.definition.rules, &transaction.transaction);
+                if added.iter().any(|key| local.contains(key)) {
+                    again.push((*group, transaction.transaction.private_from.clone()));
+                }
+            }
+        }
+        again
     }
 
     /// Reads blocks and their payloads.
@@ -586,6 +606,7 @@ impl Follower {
         header: Header,
         sorted: Sorted,
         results: Vec<RunResult>,
+        again: Vec<(GroupId, EnclaveKey)>,
     ) -> Result<(), FollowError> {
         let at = block_ref(&header);
         let Sorted { mut receipts, decisions, unread, .. } = sorted;
@@ -606,18 +627,25 @@ impl Follower {
                 joins.push((result.group, joining));
             }
         }
-        if !joins.is_empty() {
-            let mut joining = self.joining.clone();
-            joining.extend(joins.iter().cloned());
+        let joined = !(joins.is_empty() && again.is_empty());
+        let mut joining = self.joining.clone();
+        joining.extend(joins.iter().cloned());
+        for (group, giver) in &again {
+            joining.entry(*group).and_modify(|it| it.add(giver));
+        }
+        if joined {
             meta.push(join::write(&joining));
         }
         self.state.commit(BlockCommit { header, groups, receipts, decisions, meta })?;
-        let joined = !joins.is_empty();
-        for (group, joining) in joins {
+        self.joining = joining;
+        for (group, _) in joins {
             tracing::info!(%group, block = at.number, "added to a group: taking over its history");
-            self.joining.insert(group, joining);
             self.publish_joining();
             self.begin_join(group);
+        }
+        for (group, giver) in again {
+            tracing::info!(%group, block = at.number, "added once more while waiting for the history");
+            self.ask_too(group, giver);
         }
         self.give_up_oldest()?;
         if joined || !events.is_empty() {

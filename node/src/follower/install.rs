@@ -9,7 +9,7 @@ use std::{collections::btree_map::Entry, sync::Arc};
 
 use coterie_core::{EnclaveKey, GroupId};
 use parking_lot::Mutex;
-use tokio::task::AbortHandle;
+use tokio::{sync::Notify, task::AbortHandle};
 
 use super::{
     driver::{FollowError, Follower, block_ref},
@@ -28,8 +28,6 @@ use crate::{
 const OFFERED_MAX: usize = 4;
 /// Groups that wait for their history; more would be an attack, and the oldest are given up.
 const JOINING_MAX: usize = 1_000;
-/// Members that are asked for one history.
-const GIVERS_MAX: usize = 256;
 
 /// A task that takes over a group's history; it ends when this is dropped.
 #[derive(Debug)]
@@ -45,11 +43,10 @@ impl Drop for Task {
 }
 
 impl Task {
-    /// Asks this one too, from the next round on.
+    /// Asks this one too, at once when it was not asked before.
     fn add(&self, giver: EnclaveKey) {
-        let mut givers = self.order.givers.lock();
-        if givers.len() < GIVERS_MAX && !givers.contains(&giver) {
-            givers.push(giver);
+        if join::add_giver(&mut self.order.givers.lock(), giver) {
+            self.order.hurry.notify_one();
         }
     }
 }
@@ -88,19 +85,41 @@ impl Follower {
     fn spawn(&mut self, group: GroupId, since: u64, givers: Vec<EnclaveKey>, wanted: Wanted) {
         self.orders += 1;
         let givers = Arc::new(Mutex::new(givers));
-        let order = Order { id: self.orders, group, since, wanted, givers };
+        let hurry = Arc::new(Notify::new());
+        let order = Order { id: self.orders, group, since, wanted, givers, hurry };
         let handle = join::spawn(self.context(), order.clone(), self.taken.0.clone());
         self.tasks.insert(group, Task { handle, order });
     }
 
-    /// What was brought does not fit our branch, or not any more: somebody who waits asks again. Who
-    /// offered does so by itself; the operator must be told.
+    /// Asks for the history of a group that waits for it without a further pause: somebody has just
+    /// added us, and can give it.
+    pub(super) fn ask_too(&self, group: GroupId, giver: EnclaveKey) {
+        if let Some(task) = self.tasks.get(&group) {
+            task.add(giver);
+            task.order.hurry.notify_one();
+        }
+    }
+
+    /// What was brought does not fit our branch, or not any more: somebody who waits, or whom the
+    /// operator told to heal, asks again. Who offered does so by itself.
     fn ask_again(&mut self, group: GroupId) {
         let task = self.tasks.remove(&group);
-        if task.is_some_and(|task| task.order.wanted == Wanted::Healing) {
-            tracing::error!(%group, "the chain reorganised while the group was healed: ask for it again");
+        match task.filter(|task| task.order.wanted == Wanted::Healing) {
+            Some(task) => {
+                tracing::warn!(%group, "the chain reorganised while the group was healed: asking again");
+                let givers = task.order.givers.lock().clone();
+                self.begin_heal(group, givers);
+            }
+            None => self.begin_join(group),
         }
-        self.begin_join(group);
+    }
+
+    /// Starts to replace a group by the history that somebody gives.
+    fn begin_heal(&mut self, group: GroupId, givers: Vec<EnclaveKey>) {
+        // A history ends where the giver's confirmations begin, before the block that we followed
+        // last. One that heals may not end before the one that it replaces.
+        let since = self.histories.until(group).map_or(0, |until| until.number);
+        self.spawn(group, since, givers, Wanted::Healing);
     }
 
     pub(super) fn on_request(&mut self, request: TakeOver) -> Result<(), FollowError> {
@@ -112,20 +131,17 @@ impl Follower {
         if self.state.followed()?.is_none() {
             return Ok(());
         }
+        let givers = giver.into_iter().collect();
         let offered = |task: &&Task| task.order.wanted == Wanted::Offered;
-        let (wanted, since) = match added {
+        match added {
             Some(added) if self.tasks.values().filter(offered).count() < OFFERED_MAX => {
-                (Wanted::Offered, added.number)
+                self.spawn(group, added.number, givers, Wanted::Offered);
             }
             Some(_) => {
                 tracing::debug!(%group, "an offered history is not taken over: there are too many");
-                return Ok(());
             }
-            // A history ends where the giver's confirmations begin, before the block that we
-            // followed last. One that heals may not end before the one that it replaces.
-            None => (Wanted::Healing, self.histories.until(group).map_or(0, |until| until.number)),
-        };
-        self.spawn(group, since, giver.into_iter().collect(), wanted);
+            None => self.begin_heal(group, givers),
+        }
         Ok(())
     }
 
@@ -170,21 +186,31 @@ impl Follower {
     }
 
     /// Installs what was brought, and what was accepted before the node stopped. What a temporary
-    /// error interrupts is tried again.
+    /// error interrupts is tried again the next time, and does not hold up the others; the first
+    /// such error is given back.
     pub(super) async fn install_all(&mut self) -> Result<(), FollowError> {
-        while let Some(history) = self.resuming.pop() {
-            if let Err(error) = self.resume(history.clone()).await {
-                self.resuming.push(history);
-                return Err(error);
+        let mut first = None;
+        for history in std::mem::take(&mut self.resuming) {
+            match self.resume(history.clone()).await {
+                Ok(()) => {}
+                Err(error) if error.is_temporary() => {
+                    self.resuming.push(history);
+                    first.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
             }
         }
-        while let Some(taken) = self.installing.pop_front() {
-            if let Err(error) = self.install(&taken).await {
-                self.installing.push_front(taken);
-                return Err(error);
+        for taken in std::mem::take(&mut self.installing) {
+            match self.install(&taken).await {
+                Ok(()) => {}
+                Err(error) if error.is_temporary() => {
+                    self.installing.push_back(taken);
+                    first.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        first.map_or(Ok(()), Err)
     }
 
     /// Makes a history that was executed and compared the group's state: first in the payload

@@ -15,7 +15,7 @@ use alloy_primitives::B256;
 use alloy_rlp::{RlpDecodable, RlpEncodable};
 use coterie_core::{EnclaveKey, GroupId, NetworkDefinition, PayloadKey};
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::{
     driver::block_ref,
@@ -66,6 +66,8 @@ const OFFERED_BYTES_MAX: usize = 256 << 20;
 const SLOW_BYTES: usize = 8 << 20;
 const SLOW_TIME: Duration = Duration::from_secs(60);
 const FETCH_TIME: Duration = Duration::from_secs(600);
+/// Members that are asked for one history.
+const GIVERS_MAX: usize = 256;
 /// Entries that are replayed at a time.
 const REPLAYED: usize = 1_000;
 
@@ -76,6 +78,22 @@ pub(super) struct Joining {
     pub(super) since: BlockRef,
     /// Whom to ask, first one first.
     pub(super) givers: Vec<EnclaveKey>,
+}
+
+impl Joining {
+    /// Asks this one too.
+    pub(super) fn add(&mut self, giver: &EnclaveKey) {
+        add_giver(&mut self.givers, giver.clone());
+    }
+}
+
+/// Adds somebody to ask; false when it is there already, or there are too many.
+pub(super) fn add_giver(givers: &mut Vec<EnclaveKey>, giver: EnclaveKey) -> bool {
+    let is_new = givers.len() < GIVERS_MAX && !givers.contains(&giver);
+    if is_new {
+        givers.push(giver);
+    }
+    is_new
 }
 
 /// What the task needs; it only reads.
@@ -115,6 +133,8 @@ pub(super) struct Order {
     pub(super) wanted: Wanted,
     /// Whom to ask; more may be added while the task runs.
     pub(super) givers: Givers,
+    /// Ends the pause before the next attempt, and starts counting them anew.
+    pub(super) hurry: Arc<Notify>,
 }
 
 /// What a task came to.
@@ -224,11 +244,12 @@ pub(super) fn spawn(
 /// Asks one giver after the other, again and again.
 async fn attempts(context: &JoinContext, order: &Order) -> Result<TakenOver, JoinError> {
     let group = order.group;
-    let mut pause = match order.wanted {
+    let first_pause = match order.wanted {
         Wanted::Added => PAUSE_MIN.min(context.retry),
         Wanted::Offered | Wanted::Healing => context.retry,
     };
-    for attempt in 1_u32.. {
+    let (mut attempt, mut pause) = (1_u32, first_pause);
+    loop {
         let mut last = JoinError::NobodyToAsk;
         let asked = order.givers.lock().clone();
         for giver in givers(context, group, asked)? {
@@ -254,10 +275,14 @@ async fn attempts(context: &JoinContext, order: &Order) -> Result<TakenOver, Joi
                 false => std::future::pending().await,
             }
         };
-        let _ = tokio::time::timeout(pause, new_block).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+        tokio::select! {
+            () = order.hurry.notified() => (attempt, pause) = (1, first_pause),
+            _ = tokio::time::timeout(pause, new_block) => {
+                attempt = attempt.saturating_add(1);
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
     }
-    Err(JoinError::NobodyToAsk)
 }
 
 /// Whether to give up after so many attempts.

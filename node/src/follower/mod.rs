@@ -16,7 +16,6 @@ mod join;
 mod machine;
 mod prepare;
 mod run;
-mod seen;
 mod sort;
 mod source;
 mod verify;
@@ -26,5 +25,4 @@ pub use self::{
     histories::Histories,
     machine::{Action, Machine},
     prepare::{Opened, Preparer},
-    seen::was_unread,
 };

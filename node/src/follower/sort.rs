@@ -13,7 +13,7 @@ use super::{histories::Histories, prepare::Opened};
 use crate::{
     chain::BlockRef,
     executor::Prepared,
-    state::{Reason, Receipt},
+    state::{Reason, Receipt, seen::Unread},
 };
 
 /// A marker whose data are a payload id.
@@ -92,19 +92,6 @@ pub(super) struct Sorted {
     pub(super) decisions: Vec<(PayloadKey, u64, B256)>,
     /// Markers that could not be read.
     pub(super) unread: Vec<Unread>,
-}
-
-/// A marker that could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unread {
-    /// The id.
-    pub(super) key: PayloadKey,
-    /// Public sender.
-    pub(super) from: Address,
-    /// Index in the block.
-    pub(super) index: u64,
-    /// Transaction hash.
-    pub(super) marker: B256,
 }
 
 /// Sorts the candidates of `block`, which are in the order of their index.

@@ -14,12 +14,12 @@ use rayon::prelude::*;
 use super::{
     join::{JoinContext, JoinError},
     prepare::Opened,
-    seen,
     sort::Item,
 };
 use crate::{
     chain::{Block, BlockId, BlockRef, Header, PublicRead, PublicValue},
     enclave::{HistoryEntry, Payload, SealedPayload, open_sealed},
+    state::seen,
 };
 
 /// An entry with its payload.

@@ -23,13 +23,13 @@ use crate::{
         ArrivalHook, EmbeddedEnclave, Enclave, EnclaveOptions, EnclaveUnavailable, StartError,
     },
     executor::{Executor, Genesis, UnsupportedDefinition},
-    follower::{FollowError, Follower, FollowerOptions, FollowerParts, Preparer, was_unread},
+    follower::{FollowError, Follower, FollowerOptions, FollowerParts, Preparer},
     rpc,
     service::{
         Comparison, Confirmations, LatePayloads, Members, Service, ServiceOptions, View,
         markers::MarkerOptions, offer_histories,
     },
-    state::{State, StateError, StateOptions},
+    state::{State, StateError, StateOptions, was_unread},
     store::{FjallOptions, FjallStore, MemoryStore, Store, StoreError},
 };
 

@@ -13,7 +13,7 @@ use crate::{
     chain::{BlockRef, MinedTransaction},
     enclave::Payload,
     executor::recover_sender,
-    state::{Reason, Receipt, StateError},
+    state::{Reason, Receipt, StateError, seen},
 };
 
 impl Service {
@@ -25,7 +25,7 @@ impl Service {
         _tenant: &Tenant,
         marker: B256,
     ) -> Result<Option<PrivateReceipt>, ReadError> {
-        if let Some((block, receipt)) = self.view.state.receipt(marker)? {
+        if let Some((block, receipt)) = self.stored(marker)? {
             return self.with_transaction(block, receipt).await.map(Some);
         }
         let Some(mined) = self.view.chain.mined(marker).await? else { return Ok(None) };
@@ -35,7 +35,7 @@ impl Service {
         // Read before the receipt is looked for: a history that is taken over in between must not
         // look as if the payload had come too late.
         let joining = self.view.following.joining.borrow().clone();
-        if let Some((block, receipt)) = self.view.state.receipt(marker)? {
+        if let Some((block, receipt)) = self.stored(marker)? {
             return self.with_transaction(block, receipt).await.map(Some);
         }
         // On another branch, or not there yet: nothing was decided.
@@ -54,16 +54,20 @@ impl Service {
         let stranger =
             payload.marker_signer != Address::ZERO && payload.marker_signer != mined.from;
         let group = transaction.as_ref().map(|signed| signed.transaction.group_id());
+        // The first one that could not be read decided.
+        let first = seen::first(&self.view.state, key, payload.marker_signer)?;
+        let decided_by = first.map(|first| first.marker).filter(|it| !stranger && *it != marker);
         let receipt = Receipt {
             marker,
             index: mined.index,
             payload: key,
             group,
-            reason: match stranger {
-                true => Reason::Copied,
-                false => self.without_receipt(group, mined.block),
+            reason: match (stranger, decided_by) {
+                (true, _) => Reason::Copied,
+                (false, Some(_)) => Reason::Duplicate,
+                (false, None) => self.without_receipt(group, mined.block),
             },
-            decided_by: None,
+            decided_by,
             output: Bytes::new(),
             revert: None,
             logs: Vec::new(),
@@ -71,6 +75,31 @@ impl Service {
             sender: transaction.as_ref().and_then(recover_sender),
         };
         self.with_transaction(mined.block, receipt).await.map(Some)
+    }
+
+    /// The receipt that was stored with the marker's block. What was judged before the group was
+    /// known here, and is not in the history that was taken over since, says so: as it would when
+    /// the state is rebuilt.
+    fn stored(&self, marker: B256) -> Result<Option<(BlockRef, Receipt)>, StateError> {
+        let Some((block, receipt)) = self.view.state.receipt(marker)? else { return Ok(None) };
+        // What a marker says by itself, whatever the group's history is.
+        let by_itself = matches!(
+            receipt.reason,
+            Reason::Undecodable | Reason::EnclaveSignature | Reason::Duplicate | Reason::Copied
+        );
+        let Some(group) = receipt.group.filter(|_| !by_itself) else {
+            return Ok(Some((block, receipt)));
+        };
+        if !self.view.following.is_covered(group, block) {
+            return Ok(Some((block, receipt)));
+        }
+        let records = self.view.state.group_blocks(group, block.number, block.number, 1)?;
+        let mut counted = records.iter().flat_map(|record| &record.markers);
+        if counted.any(|it| it.marker == marker) {
+            return Ok(Some((block, receipt)));
+        }
+        let reason = Reason::NotInHistory;
+        Ok(Some((block, Receipt { reason, output: Bytes::new(), revert: None, ..receipt })))
     }
 
     /// The private transaction of a marker; `None` when it is not mined or not for the caller.
@@ -133,7 +162,8 @@ impl Service {
     ) -> Result<PrivateReceipt, ReadError> {
         let payload = self.view.enclave.receive(receipt.payload).await?;
         let signed = payload.as_ref().and_then(transaction);
-        let decided = self.decided(&receipt).await?;
+        let signer = payload.as_ref().map(|payload| payload.marker_signer);
+        let decided = self.decided(&receipt, signer).await?;
         let (decided_by, outcome) = match decided {
             Some(decided) => (Some(decided.marker), decided),
             None => (receipt.decided_by, Arc::new(receipt.clone())),
@@ -163,21 +193,30 @@ impl Service {
 
     /// For a duplicate or a copy: the receipt of the marker that decided the payload, if there is
     /// one by now.
-    async fn decided(&self, receipt: &Receipt) -> Result<Option<Arc<Receipt>>, ReadError> {
+    async fn decided(
+        &self,
+        receipt: &Receipt,
+        marker_signer: Option<Address>,
+    ) -> Result<Option<Arc<Receipt>>, ReadError> {
         if !matches!(receipt.reason, Reason::Duplicate | Reason::Copied) {
             return Ok(None);
         }
-        let marker = match self.view.state.decided(receipt.payload)? {
-            Some(decision) => Some(decision.marker),
-            None => receipt.decided_by,
+        let decision = self.view.state.decided(receipt.payload)?.map(|decision| decision.marker);
+        let marker = match (decision.or(receipt.decided_by), marker_signer) {
+            (None, Some(signer)) => {
+                let first = seen::first(&self.view.state, receipt.payload, signer)?;
+                first.map(|first| first.marker)
+            }
+            (marker, _) => marker,
         };
         let Some(marker) = marker.filter(|marker| *marker != receipt.marker) else {
             return Ok(None);
         };
-        if let Some((_, decided)) = self.view.state.receipt(marker)? {
+        if let Some((_, decided)) = self.stored(marker)? {
             return Ok(Some(Arc::new(decided)));
         }
-        if receipt.reason != Reason::Duplicate {
+        // It has none yet where the history is waited for.
+        if receipt.group.is_some_and(|group| self.view.is_joining(group)) {
             return Ok(None);
         }
         // It decided by coming first, but could not be read then, or is not in a history.

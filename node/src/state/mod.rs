@@ -5,6 +5,7 @@ mod account;
 mod nodes;
 mod resident;
 mod schema;
+pub(crate) mod seen;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use alloy_primitives::B256;
 use coterie_core::{GroupId, PayloadKey};
 use parking_lot::{Mutex, RwLock};
 
+pub use self::seen::was_unread;
 pub use self::snapshot::{OpenAccount, Snapshot};
 pub use self::types::{
     Account, AccountChange, Decision, GroupBlock, GroupMarker, Reason, Receipt, StateChanges,

@@ -7,6 +7,10 @@ use fjall::{Database, Error, Guard, Keyspace, KeyspaceCreateOptions, PersistMode
 
 use super::{Batch, Entry, Store, StoreError, Table, Value};
 
+/// Bytes that a table keeps in memory before they go to a file of their own. Until then they are in
+/// the journal only, which is read at every start; smaller files must be merged more often.
+const WRITE_BUFFER_BYTES: u64 = 8 * 1024 * 1024;
+
 /// How the store on disk uses memory.
 #[derive(Clone, Copy, Debug)]
 pub struct FjallOptions {
@@ -48,9 +52,8 @@ impl FjallStore {
                 failed(error)
             }
         })?;
-        let open = |table: Table| {
-            database.keyspace(table.name(), KeyspaceCreateOptions::default).map_err(failed)
-        };
+        let keyspace = || KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES);
+        let open = |table: Table| database.keyspace(table.name(), keyspace).map_err(failed);
         let tables = [
             open(Table::Nodes)?,
             open(Table::Code)?,

@@ -1,5 +1,7 @@
 //! A node with two keys.
 
+use coterie_node::enclave::Enclave as _;
+
 use super::{GROUP, OWNER, draft, keys, marker, run, send, stored};
 use crate::simulation::{Action, World, WorldOptions};
 
@@ -60,6 +62,36 @@ fn a_key_that_is_removed_takes_nothing_from_the_other_key() {
         store.key = second;
         send(&mut world, &store).await;
         assert_eq!([0, 1].map(|member| stored(&world, member, emitter)), [8, 8]);
+        super::agree(&world, &[0, 1]);
+    });
+}
+
+#[test]
+fn a_key_that_is_still_a_member_asks_for_a_history_before_one_that_was_removed() {
+    run(async {
+        let mut world = world();
+        let (first, second) = (world.members[0].keys[0].clone(), world.members[0].keys[1].clone());
+        let to = vec![first.clone(), second, world.members[1].key.clone()];
+        let mut create = draft(&world, 1, Action::Add(to.clone()));
+        create.to = to;
+        send(&mut world, &create).await;
+        let remove = draft(&world, 1, Action::Remove(first));
+        send(&mut world, &remove).await;
+        let deploy = draft(&world, 1, Action::Deploy);
+        send(&mut world, &deploy).await;
+        let (giver, node) = (world.members[1].key.clone(), world.members[0].node());
+        node.service.heal(&node.service.default_tenant(), GROUP, Some(giver)).await.unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        loop {
+            world.catch_up().await;
+            if let Some(history) = world.members[0].enclave.histories().await.unwrap().first() {
+                // The removed key would be given the history up to its removal only.
+                assert_eq!(history.until, world.head().at);
+                break;
+            }
+            assert!(std::time::Instant::now() < deadline, "not healed");
+            tokio::task::yield_now().await;
+        }
         super::agree(&world, &[0, 1]);
     });
 }

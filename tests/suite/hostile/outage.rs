@@ -1,10 +1,17 @@
 //! An enclave or a node that is away for a while: nothing is skipped (X13 of the protocol
 //! specification, 14.6).
 
-use coterie_node::{follower::FollowError, state::Reason};
+use std::sync::Arc;
 
-use super::{GROUP, add, agree, draft, group, marker, reason, run, stored};
-use crate::simulation::{Action, World};
+use alloy_primitives::{Address, B256};
+use coterie_core::{GroupId, contract_address};
+use coterie_node::{enclave::Enclave as _, follower::FollowError, state::Reason};
+
+use super::{GROUP, OWNER, add, agree, draft, group, keys, marker, reason, run, send, stored};
+use crate::simulation::{Action, Draft, Look, World, WorldOptions};
+
+/// Another group.
+const ELSEWHERE: GroupId = GroupId(B256::repeat_byte(0x48));
 
 #[test]
 fn an_enclave_that_does_not_answer_is_waited_for() {
@@ -117,5 +124,127 @@ fn a_history_that_cannot_be_stored_is_taken_again() {
         assert_eq!(failures, 2);
         assert_eq!(stored(&world, 2, emitter), 1);
         agree(&world, &[0, 1, 2]);
+    });
+}
+
+/// A draft by the owner for another group, that member 0 alone has.
+fn elsewhere(world: &World, action: Action) -> Draft {
+    let node = world.members[0].node();
+    let facts = node.facts(ELSEWHERE);
+    let (version, to) =
+        facts.map_or((B256::ZERO, keys(world, &[0])), |it| (it.version, it.members.clone()));
+    let nonce = node.nonce(ELSEWHERE, world.account(OWNER).address());
+    Draft { group: ELSEWHERE, nonce, version, to, ..draft(world, 0, action) }
+}
+
+#[test]
+fn a_history_that_cannot_be_installed_yet_does_not_hold_up_another() {
+    run(async {
+        let options = WorldOptions { members: 2, confirmations: 1, ..WorldOptions::default() };
+        let mut world = World::with_options(options, |_| {});
+        let emitter = group(&mut world, &[0]).await;
+        let observer = draft(&world, 0, Action::DeployObserver);
+        let observer_at = contract_address(world.account(OWNER).address(), observer.nonce, GROUP);
+        send(&mut world, &observer).await;
+        let create = elsewhere(&world, Action::Add(keys(&world, &[0])));
+        send(&mut world, &create).await;
+        world.network.tamper(Some(Arc::new(|_, _, _| Err("not now".to_owned()))));
+        for group_draft in [draft, |world: &World, _: usize, action| elsewhere(world, action)] {
+            let lock = group_draft(&world, 0, Action::Lock);
+            send(&mut world, &lock).await;
+            let mut addition = group_draft(&world, 0, Action::Add(keys(&world, &[1])));
+            addition.to.extend(keys(&world, &[1]));
+            let key = world.send(&addition).await;
+            world.mine(vec![marker(&addition, key)]);
+            world.members[0].catch_up().await.unwrap();
+        }
+        // Both histories end before this block, which reads what the newcomer's chain forgot.
+        let balance = Look::Balance(Address::repeat_byte(0xba));
+        let read = draft(&world, 0, Action::Observe(observer_at, balance));
+        let key = world.send(&read).await;
+        world.mine(vec![marker(&read, key)]);
+        world.members[0].catch_up().await.unwrap();
+        world.members[1].catch_up().await.unwrap();
+        assert_eq!(world.members[1].followed(), Some(world.head().at));
+        world.members[1].chain.set_oldest(u64::MAX);
+        world.network.tamper(None);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let (mut held_up, mut other) = (false, false);
+        while !(held_up && other) {
+            assert!(std::time::Instant::now() < deadline, "one holds up the other: {held_up}");
+            match world.members[1].catch_up().await {
+                Ok(()) => {}
+                Err(FollowError::Chain(_)) => held_up = true,
+                Err(error) => panic!("{error}"),
+            }
+            other = world.members[1].node().record(ELSEWHERE).is_some();
+            tokio::task::yield_now().await;
+        }
+        assert!(world.members[1].node().is_joining(GROUP), "installed without its public state");
+        world.members[1].chain.set_oldest(0);
+        assert!(world.settle(|world| !world.members[1].node().is_joining(GROUP)).await);
+        assert_eq!(stored(&world, 1, emitter), 1);
+        agree(&world, &[0, 1]);
+    });
+}
+
+#[test]
+fn healing_goes_on_when_the_chain_reorganises_meanwhile() {
+    run(async {
+        for turns in 0..48 {
+            let mut world = World::new(2);
+            let emitter = group(&mut world, &[0, 1]).await;
+            let parent = world.head().at.hash;
+            let store = draft(&world, 0, Action::Store(emitter, 5));
+            let key = world.send(&store).await;
+            world.mine(vec![marker(&store, key)]);
+            world.catch_up().await;
+            let (giver, node) = (world.members[0].key.clone(), world.members[1].node());
+            node.service.heal(&node.service.default_tenant(), GROUP, Some(giver)).await.unwrap();
+            world.members[1].catch_up().await.unwrap();
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+            let other = world.mine_on(parent, Vec::new());
+            let head = world.mine_on(other.hash, Vec::new());
+            world.chain.set_head(head.hash).unwrap();
+            world.catch_up().await;
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+            while world.members[1].enclave.histories().await.unwrap().is_empty() {
+                assert!(std::time::Instant::now() < deadline, "not healed after {turns} turns");
+                world.catch_up().await;
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(stored(&world, 1, emitter), 1);
+            agree(&world, &[0, 1]);
+        }
+    });
+}
+
+#[test]
+fn who_waits_after_an_addition_in_vain_asks_at_once_after_one_that_counts() {
+    run(async {
+        let mut world = World::new(2);
+        let emitter = group(&mut world, &[0]).await;
+        let addition = |world: &World| {
+            let mut addition = draft(world, 0, Action::Add(keys(world, &[1])));
+            addition.to.extend(keys(world, &[1]));
+            addition
+        };
+        // The group is not locked.
+        let in_vain = addition(&world);
+        let sealed = send(&mut world, &in_vain).await;
+        assert_ne!(reason(&world, 0, sealed), Some(Reason::Executed));
+        assert!(world.members[1].node().is_joining(GROUP));
+        // Until it asks seldom, whatever comes.
+        for _ in 0..40 {
+            world.let_tasks_work().await;
+            world.mine(Vec::new());
+            world.catch_up().await;
+        }
+        add(&mut world, 0, 1).await;
+        assert!(world.settle(|world| !world.members[1].node().is_joining(GROUP)).await);
+        assert_eq!(stored(&world, 1, emitter), 1);
+        agree(&world, &[0, 1]);
     });
 }

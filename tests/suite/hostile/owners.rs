@@ -171,9 +171,10 @@ fn who_was_removed_executes_nothing_more() {
     });
 }
 
-/// A world with confirmations in which 0 adds 1, which only an offer tells it.
-async fn confirmed() -> (World, Address) {
-    let options = WorldOptions { members: 2, confirmations: 6, ..WorldOptions::default() };
+/// A world with confirmations, counted here or by the chain, in which 0 adds 1, which only an offer tells it.
+async fn confirmed(finalized: bool) -> (World, Address) {
+    let options =
+        WorldOptions { members: 2, confirmations: 6, finalized, ..WorldOptions::default() };
     let mut world = World::with_options(options, |_| {});
     let emitter = group(&mut world, &[0]).await;
     let lock = draft(&world, 0, Action::Lock);
@@ -185,10 +186,10 @@ async fn confirmed() -> (World, Address) {
     (world, emitter)
 }
 
-#[test]
-fn an_offer_is_made_when_the_history_is_given() {
+/// As long as the addition is not old enough nobody offers its history; then somebody does.
+fn check_offer(finalized: bool) {
     run(async {
-        let (mut world, emitter) = confirmed().await;
+        let (mut world, emitter) = confirmed(finalized).await;
         let held = |world: &World| world.members[1].node().record(GROUP).is_some();
         for _ in 0..6 {
             // As long as this is asked for in vain, before the next block comes.
@@ -207,9 +208,19 @@ fn an_offer_is_made_when_the_history_is_given() {
 }
 
 #[test]
+fn an_offer_is_made_when_the_history_is_given() {
+    check_offer(false);
+}
+
+#[test]
+fn an_offer_is_made_when_the_chain_calls_the_addition_finalized() {
+    check_offer(true);
+}
+
+#[test]
 fn a_history_heals_up_to_where_it_is_given() {
     run(async {
-        let (mut world, _) = confirmed().await;
+        let (mut world, _) = confirmed(false).await;
         let held = |world: &World| world.members[1].node().record(GROUP).is_some();
         for _ in 0..6 {
             world.mine(Vec::new());

@@ -1,11 +1,16 @@
 //! What must hold once a simulation has settled.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
+use alloy_primitives::B256;
 use coterie_core::{EnclaveKey, GroupId, PayloadKey, access::GroupFacts};
 use coterie_node::{
     chain::BlockRef,
     enclave::{Enclave as _, HistoryEntry},
+    service::PrivateReceipt,
     state::Reason,
 };
 
@@ -30,8 +35,12 @@ pub(crate) struct Checked {
     pub(crate) joined: usize,
     /// Receipts by reason.
     pub(crate) receipts: BTreeMap<&'static str, usize>,
+    /// Markers that counted by a history, whatever the member had decided itself.
+    pub(crate) by_history: usize,
     /// Alarms that named the right id.
     pub(crate) alarms: usize,
+    /// Alarms about a member that its own state removed, which lacks what came after.
+    pub(crate) removed_differ: usize,
     /// Groups of members that were rebuilt.
     pub(crate) rebuilt: usize,
     /// Newcomers at the end that agree.
@@ -62,7 +71,9 @@ impl Checked {
         for (word, count) in other.receipts {
             *self.receipts.entry(word).or_default() += count;
         }
+        self.by_history += other.by_history;
         self.alarms += other.alarms;
+        self.removed_differ += other.removed_differ;
         self.rebuilt += other.rebuilt;
         self.newcomers += other.newcomers;
         self.outdated += other.outdated;
@@ -169,11 +180,15 @@ fn disagreement(world: &World, model: &Model, id: GroupId) -> Option<String> {
     world.members.iter().enumerate().find_map(|(number, member)| {
         let standing = standing(world, model, id, number)?;
         // A removed member keeps what it had, also while it waits to be told of its return. A
-        // history ends with a whole block, also one that is given up to a removal.
+        // history ends with a whole block, also one that is given up to a removal; and one that was
+        // given on a branch on which the member had returned is cut where that branch was left.
+        let covered = member.node().view.following.covered.borrow().get(&id).copied();
         let end = standing.left.map_or(group.counted.len(), |(end, removal)| {
-            match member.node().view.following.is_covered(id, removal) {
-                true => group.counted.partition_point(|it| it.0.number <= removal.number),
-                false => end,
+            let whole = |until: u64| group.counted.partition_point(|it| it.0.number <= until);
+            match covered.filter(|until| until.number >= removal.number) {
+                Some(until) if world.has_branches() => whole(until.number),
+                Some(_) => whole(removal.number),
+                None => end,
             }
         });
         let want = &group.counted[..end];
@@ -245,11 +260,13 @@ fn standing(world: &World, model: &Model, id: GroupId, number: usize) -> Option<
 async fn receipts(world: &World, model: &Model, checked: &mut Checked) {
     for (number, member) in world.members.iter().enumerate() {
         let histories = member.enclave.histories().await.unwrap();
+        let covered = |outcome: &Outcome| {
+            let following = &member.node().view.following;
+            outcome.group.is_some_and(|group| following.is_covered(group, outcome.block))
+        };
         for outcome in &model.outcomes {
             let standing = outcome.group.map(|group| standing(world, model, group, number));
-            let covering = histories.iter().find(|history| {
-                Some(history.group) == outcome.group && history.until.number >= outcome.block.number
-            });
+            let decides = model.decided(outcome.key).is_some_and(|it| it.marker == outcome.marker);
             match standing {
                 Some(None) => continue,
                 Some(Some(standing)) => {
@@ -260,15 +277,25 @@ async fn receipts(world: &World, model: &Model, checked: &mut Checked) {
                     }
                     // A founder that took over a history all the same goes by it: a node whose
                     // other key was added, or one whose own state said that it had been removed.
-                    let listed =
+                    let entry =
                         |it: &HistoryEntry| (it.block, it.key) == (outcome.block, outcome.key);
-                    match covering.map(|history| history.entries.iter().any(listed)) {
-                        Some(false) => {
-                            left_out(world, model, number, outcome, checked).await;
-                            continue;
+                    let listed = histories
+                        .iter()
+                        .any(|it| Some(it.group) == outcome.group && it.entries.iter().any(entry));
+                    if covered(outcome) && decides && !listed {
+                        left_out(world, number, outcome, checked).await;
+                        continue;
+                    }
+                    if !standing.clean && covered(outcome) {
+                        if decides && !outcome.group.is_some_and(|it| member.node().is_joining(it))
+                        {
+                            let receipt = member.node().receipt(outcome.marker).await;
+                            let reason = receipt.expect("a receipt").reason;
+                            let overridden = [Reason::Late, Reason::NotInHistory].contains(&reason);
+                            assert!(!overridden, "{number}: {reason:?} for {outcome:?}");
+                            checked.by_history += 1;
                         }
-                        Some(true) if !standing.clean => continue,
-                        Some(true) | None => {}
+                        continue;
                     }
                     if !standing.clean {
                         late_receipt(world, model, number, outcome, checked).await;
@@ -303,23 +330,14 @@ async fn receipts(world: &World, model: &Model, checked: &mut Checked) {
     }
 }
 
-/// A deciding marker that the accepted history does not have says so, whenever its payload came;
-/// unless it was judged before the group was known here: then it says what it says to everybody.
-async fn left_out(
-    world: &World,
-    model: &Model,
-    number: usize,
-    outcome: &Outcome,
-    checked: &mut Checked,
-) {
-    let decides = model.decided(outcome.key).is_some_and(|it| it.marker == outcome.marker);
-    if !decides || !world.payloads[&outcome.key].arrived.contains_key(&number) {
+/// A deciding marker that the accepted history does not have says so, whenever its payload came.
+async fn left_out(world: &World, number: usize, outcome: &Outcome, checked: &mut Checked) {
+    let node = world.members[number].node();
+    let arrived = world.payloads[&outcome.key].arrived.contains_key(&number);
+    if !arrived || outcome.group.is_some_and(|group| node.is_joining(group)) {
         return;
     }
-    let receipt = world.members[number].node().receipt(outcome.marker).await.expect("a receipt");
-    if receipt.reason == outcome.reason && receipt.reason != Reason::Executed {
-        return;
-    }
+    let receipt = node.receipt(outcome.marker).await.expect("a receipt");
     assert_eq!(receipt.reason, Reason::NotInHistory, "{number}: {outcome:?}");
     *checked.receipts.entry(Reason::NotInHistory.word()).or_default() += 1;
 }
@@ -377,22 +395,26 @@ async fn alarms(world: &World, checked: &mut Checked) {
                 let until = record.block.number;
                 let places = (node.places(group, until), other.places(group, until));
                 assert_eq!(Some(first), first_difference(&places.0, &places.1), "the first id");
-                // Who was removed by its own state lacks what came after, whoever sent it, until it
-                // takes over the history; or it was added again by somebody who cheated.
+                // Who was removed by its own state has what everybody had until then, and lacks
+                // what came after, whoever sent it, until it takes over the history; or it was
+                // added again by somebody who cheated.
                 let member = |it: &GroupFacts| {
                     world.members[world.member_of(key)].among(&it.members).is_some()
                 };
-                let removed = other.facts_at(&theirs).is_some_and(|facts| !member(&facts));
-                let after = places.1.last().is_none_or(|last| last.0.number <= first.0.number);
+                let removed = other.facts_at(&theirs).is_some_and(|facts| !member(&facts))
+                    && places.0.starts_with(&places.1);
                 assert!(
-                    world.payloads[&first.1].cheated || (removed && after),
+                    world.payloads[&first.1].cheated || removed,
                     "an honest sender is blamed: {first:?}, by {} of {}:\n{:#?}\n{:#?}",
                     world.member_of(me),
                     world.member_of(key),
                     places.0,
                     places.1,
                 );
-                checked.alarms += 1;
+                match removed {
+                    true => checked.removed_differ += 1,
+                    false => checked.alarms += 1,
+                }
             }
         }
     }
@@ -410,31 +432,24 @@ fn first_difference(ours: &[Place], theirs: &[Place]) -> Option<(BlockRef, Paylo
     first.map(|(block, _, key)| (block, key))
 }
 
-/// Groups that a node waits for.
-fn node_waits(node: &Node) -> Vec<GroupId> {
-    node.view.following.joining.borrow().clone()
-}
-
 /// A rebuild from the chain and the payload store gives each member its own state again, late
-/// payloads included.
+/// payloads included, and says the same of every marker. Nobody helps it.
 async fn rebuilds(world: &mut World, model: &Model, checked: &mut Checked) {
     world.catch_up().await;
+    world.network.tamper(Some(Arc::new(|_, _, _| Err("a rebuild is alone".to_owned()))));
     for (number, member) in world.members.iter().enumerate() {
         let before = member.enclave.position().await.unwrap();
         let mut rebuilt = member.rebuilt();
-        if let Err(error) = rebuilt.follower.catch_up().await {
-            // It follows all the same. Only a group that the member still waits for, too, may need
-            // public state that was never read.
-            let waits = !node_waits(&rebuilt).is_empty() && !node_waits(member.node()).is_empty();
-            let there = rebuilt.view.state.followed().unwrap() == member.followed();
-            assert!(waits && there, "member {number} cannot rebuild: {error}");
-        }
+        rebuilt.follower.catch_up().await.expect("rebuilt");
         assert_eq!(member.enclave.position().await.unwrap(), before, "the position moved");
         let node = member.node();
-        for group in node.view.state.groups() {
-            if node.is_joining(group) || rebuilt.is_joining(group) {
+        let known = |node: &Node| node.view.state.groups();
+        let groups: BTreeSet<_> = known(node).into_iter().chain(known(&rebuilt)).collect();
+        for group in groups {
+            if node.is_joining(group) {
                 continue;
             }
+            assert!(!rebuilt.is_joining(group), "{number}: the rebuild lost {group}");
             assert_eq!(
                 rebuilt.counted(group),
                 node.counted(group),
@@ -444,7 +459,21 @@ async fn rebuilds(world: &mut World, model: &Model, checked: &mut Checked) {
             checked.rebuilt += 1;
             checked.rebuilt_with_reads += usize::from(reads(member, model, group).await);
         }
+        for outcome in &model.outcomes {
+            if outcome.group.is_some_and(|group| node.is_joining(group)) {
+                continue;
+            }
+            let receipt = node.receipt(outcome.marker).await.map(what);
+            let again = rebuilt.receipt(outcome.marker).await.map(what);
+            assert_eq!(again, receipt, "{number}: the rebuild says otherwise: {outcome:?}");
+        }
     }
+    world.network.tamper(None);
+}
+
+/// What a receipt says of a marker, and of the one that decided.
+fn what(receipt: PrivateReceipt) -> (Reason, Option<B256>, Option<Reason>) {
+    (receipt.reason, receipt.decided_by, receipt.outcome)
 }
 
 /// Whether the member has what a transaction that counted read of public state.

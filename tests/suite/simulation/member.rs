@@ -2,18 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bytes};
+use async_trait::async_trait;
 use coterie_core::{EnclaveKey, GroupId, NetworkDefinition, PayloadKey, access::GroupFacts};
 use coterie_node::{
     chain::{BlockRef, Chain, dev::DevChain},
-    enclave::{Enclave, keys::KeyPair},
+    enclave::{Enclave, MemberHandler, keys::KeyPair},
     executor::{Executor, Genesis, PublicReads},
-    follower::{FollowError, Follower, FollowerOptions, FollowerParts, Preparer, was_unread},
+    follower::{FollowError, Follower, FollowerOptions, FollowerParts, Preparer},
     service::{
-        Comparison, Members, PrivateReceipt, Service, ServiceOptions, Tenant, View,
+        Comparison, Confirmations, Members, PrivateReceipt, Service, ServiceOptions, Tenant, View,
         markers::MarkerOptions, offer_histories,
     },
-    state::{GroupBlock, Reason, State, StateOptions},
+    state::{GroupBlock, Reason, State, StateOptions, was_unread},
     store::{MemoryStore, Store},
 };
 use tokio::task::JoinHandle;
@@ -45,8 +46,8 @@ pub(crate) struct Member {
 pub(crate) struct Parts {
     pub(crate) definition: Arc<NetworkDefinition>,
     pub(crate) chain: DevChain,
-    /// Blocks that must follow an addition before its history is given.
-    pub(crate) confirmations: u64,
+    /// When a history is given.
+    pub(crate) confirmations: Confirmations,
 }
 
 /// What a restart makes anew.
@@ -63,6 +64,30 @@ impl Drop for Node {
         if let Some(offers) = &self.offers {
             offers.abort();
         }
+    }
+}
+
+impl Drop for Member {
+    /// The enclave holds who answers for it, who holds the enclave.
+    fn drop(&mut self) {
+        self.enclave.set_arrival_hook(Arc::new(|_| {}));
+        self.enclave.set_handler(Arc::new(Gone));
+    }
+}
+
+/// Answers nobody any more.
+struct Gone;
+
+#[async_trait]
+impl MemberHandler for Gone {
+    async fn answer(
+        &self,
+        _: EnclaveKey,
+        _: EnclaveKey,
+        _: &str,
+        _: Bytes,
+    ) -> Result<Bytes, String> {
+        Err("gone".to_owned())
     }
 }
 
@@ -133,6 +158,9 @@ impl Member {
             }
             ended
         };
+        while self.enclave.is_writing() {
+            tokio::task::yield_now().await;
+        }
         self.restart().await;
         ended
     }

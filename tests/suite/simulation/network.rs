@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    future::Future,
     sync::{
         Arc, Mutex, Weak,
         atomic::{AtomicU32, Ordering},
@@ -54,7 +55,8 @@ impl Network {
             Arc::clone(self) as Arc<dyn Carrier>,
         );
         let enclave = Arc::new(SimEnclave {
-            inner: inner.expect("an enclave"),
+            inner: Arc::new(inner.expect("an enclave")),
+            writing: Arc::default(),
             outage: AtomicU32::new(0),
             refusals: AtomicU32::new(0),
         });
@@ -117,7 +119,9 @@ impl Carrier for Network {
 
 /// An embedded enclave that can be made unavailable.
 pub(crate) struct SimEnclave {
-    inner: EmbeddedEnclave,
+    inner: Arc<EmbeddedEnclave>,
+    /// Shared with everything that is being written.
+    writing: Arc<()>,
     /// How many of the next calls fail.
     outage: AtomicU32,
     /// How many of the next histories are not stored.
@@ -148,6 +152,26 @@ impl SimEnclave {
     /// Stores an envelope as if it had been pushed.
     pub(crate) async fn store(&self, envelope: &[u8]) -> PayloadKey {
         self.inner.store_envelope(envelope).await.expect("an envelope for this key")
+    }
+
+    /// Whether something is being written for a follower that may be gone.
+    pub(crate) fn is_writing(&self) -> bool {
+        Arc::strong_count(&self.writing) > 1
+    }
+
+    /// Writes to the end, whoever waits for it: a process that stops takes its threads with it, but
+    /// here they go on.
+    async fn write<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        &self,
+        work: impl FnOnce(Arc<EmbeddedEnclave>) -> F,
+    ) -> T {
+        let (writing, work) = (Arc::clone(&self.writing), work(Arc::clone(&self.inner)));
+        let task = async move {
+            let written = work.await;
+            drop(writing);
+            written
+        };
+        tokio::spawn(task).await.expect("written")
     }
 
     fn available(&self) -> Result<(), EnclaveUnavailable> {
@@ -187,7 +211,8 @@ impl Enclave for SimEnclave {
         keys: &[PayloadKey],
     ) -> Result<Vec<Decided>, EnclaveUnavailable> {
         self.available()?;
-        self.inner.decide(block, keys).await
+        let keys = keys.to_vec();
+        self.write(|inner| async move { inner.decide(block, &keys).await }).await
     }
 
     async fn reorg(
@@ -196,7 +221,8 @@ impl Enclave for SimEnclave {
         orphaned: &[BlockRef],
     ) -> Result<(), EnclaveUnavailable> {
         self.available()?;
-        self.inner.reorg(common, orphaned).await
+        let orphaned = orphaned.to_vec();
+        self.write(|inner| async move { inner.reorg(common, &orphaned).await }).await
     }
 
     async fn set_position_at_least(&self, head: BlockRef) -> Result<(), EnclaveUnavailable> {
@@ -230,7 +256,10 @@ impl Enclave for SimEnclave {
     ) -> Result<(), EnclaveUnavailable> {
         self.available()?;
         Self::count_down(&self.refusals)?;
-        self.inner.accept_history(history, payloads, reads).await
+        let work = |inner: Arc<EmbeddedEnclave>| async move {
+            inner.accept_history(history, payloads, reads).await
+        };
+        self.write(work).await
     }
 
     async fn histories(&self) -> Result<Vec<AcceptedHistory>, EnclaveUnavailable> {
@@ -245,7 +274,8 @@ impl Enclave for SimEnclave {
         reads: &[(PublicRead, PublicValue)],
     ) -> Result<(), EnclaveUnavailable> {
         self.available()?;
-        self.inner.record_reads(group, block, reads).await
+        let reads = reads.to_vec();
+        self.write(|inner| async move { inner.record_reads(group, block, &reads).await }).await
     }
 
     async fn recorded_reads(

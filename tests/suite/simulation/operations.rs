@@ -7,7 +7,11 @@ use std::collections::BTreeSet;
 
 use alloy_primitives::{Address, B256};
 use coterie_core::{EnclaveKey, GroupId, PayloadKey, contract_address, wire::PrefixedPayload};
-use coterie_node::{chain::BlockRef, enclave::signature, state::Reason};
+use coterie_node::{
+    chain::BlockRef,
+    enclave::{Enclave as _, signature},
+    state::Reason,
+};
 use rand::{
     Rng as _, SeedableRng as _,
     seq::{IndexedRandom as _, IteratorRandom as _, SliceRandom as _},
@@ -147,6 +151,7 @@ impl Simulation {
             two_keys: random.random_bool(0.5).then(|| random.random_range(0..playing)),
             public: true,
             confirmations,
+            finalized: false,
         };
         Self {
             world: World::with_options(options, |_| {}),
@@ -367,7 +372,7 @@ impl Simulation {
             for _ in 0..times {
                 self.deliver(&sealed, |_| true).await;
             }
-            if times == 2 {
+            if times == 2 && !sealed.envelopes.is_empty() {
                 self.happened(Event::Doubled);
                 self.note("  delivered twice".to_owned());
             }
@@ -388,7 +393,9 @@ impl Simulation {
                 self.happened(Event::Withheld);
                 self.note(format!("  withheld: {}", sealed.key.0));
             }
-            1 if !chosen.is_empty() && chosen.len() < sealed.envelopes.len() => {
+            1 if !chosen.is_empty()
+                && sealed.envelopes.iter().any(|it| !chosen.contains(&it.0)) =>
+            {
                 self.happened(Event::Partial);
                 self.note(format!("  only for {chosen:?}: {}", sealed.key.0));
                 self.deliver(&sealed, |to| chosen.contains(&to)).await;
@@ -664,12 +671,13 @@ impl Simulation {
     async fn crash(&mut self) {
         let member = self.random.random_range(0..self.playing);
         let polls = self.random.random_range(1..6);
-        self.happened(Event::Crash);
         if !self.pool.is_empty() {
             // So that there is something to follow.
             self.mine().await;
         }
         let ended = self.world.members[member].crash(polls).await;
+        // At the head it is a restart only.
+        self.happened(if ended { Event::Restart } else { Event::Crash });
         self.note(format!("{member} crashes after {polls} turns, done: {ended}"));
     }
 
@@ -684,6 +692,13 @@ impl Simulation {
         }
         for _ in 0..8 {
             tokio::task::yield_now().await;
+        }
+        let head = self.world.head().at.number;
+        for member in &self.world.members {
+            for history in member.enclave.histories().await.expect("histories") {
+                let ends = history.until.number + self.world.confirmations();
+                assert!(ends <= head, "a history was given too early: {:?}", history.until);
+            }
         }
         let id = |group: &KnownGroup| group.id;
         for group in self.groups.iter().map(id).collect::<Vec<_>>() {

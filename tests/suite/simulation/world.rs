@@ -19,7 +19,7 @@ use coterie_node::{
         Distribution,
         keys::{KeyPair, SecretKey},
     },
-    service::{SendError, Tenant},
+    service::{Confirmations, SendError, Tenant},
 };
 
 use super::{
@@ -100,6 +100,8 @@ pub(crate) struct WorldOptions {
     pub(crate) public: bool,
     /// Blocks that must follow an addition before its history is given.
     pub(crate) confirmations: u64,
+    /// Whether members go by what the chain calls finalized, so many blocks behind its head.
+    pub(crate) finalized: bool,
 }
 
 /// Everything.
@@ -140,6 +142,7 @@ impl World {
             chain_id: CHAIN_ID,
             mining: Mining::Manual,
             accounts: vec![funded],
+            finality_depth: options.confirmations,
             ..DevOptions::default()
         });
         let mut definition = NetworkDefinition::coterie("simulation", CHAIN_ID, CODE_HASHES);
@@ -153,7 +156,10 @@ impl World {
         let parts = Parts {
             definition: Arc::clone(&definition),
             chain: chain.clone(),
-            confirmations: options.confirmations,
+            confirmations: match options.finalized {
+                true => Confirmations::Finalized,
+                false => Confirmations::Blocks(options.confirmations),
+            },
         };
         let members = (0..options.members)
             .map(|number| {
@@ -366,6 +372,12 @@ impl World {
         }
         blocks.reverse();
         blocks
+    }
+
+    /// Whether there is more than one branch.
+    pub(crate) fn has_branches(&self) -> bool {
+        // The first block is in none.
+        self.blocks.len() > self.canonical().len() + 1
     }
 
     /// Whether `block` is `tip` or one of its ancestors.

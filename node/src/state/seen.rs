@@ -13,25 +13,34 @@ use alloy_primitives::{Address, B256};
 use alloy_rlp::{RlpDecodable, RlpEncodable};
 use coterie_core::PayloadKey;
 
-use super::sort::Unread;
-use crate::{
-    chain::BlockRef,
-    state::{Corruption, State, StateError},
-    store::Table,
-};
+use super::{Corruption, State, StateError};
+use crate::{chain::BlockRef, store::Table};
 
 /// Branches for which a first marker is remembered.
 const BRANCHES_MAX: usize = 8;
 
 /// A key of the follower's own and its value; `None` deletes.
-pub(super) type MetaWrite = (Vec<u8>, Option<Vec<u8>>);
+pub(crate) type MetaWrite = (Vec<u8>, Option<Vec<u8>>);
+
+/// A marker that could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unread {
+    /// The id.
+    pub(crate) key: PayloadKey,
+    /// Public sender.
+    pub(crate) from: Address,
+    /// Index in the block.
+    pub(crate) index: u64,
+    /// Transaction hash.
+    pub(crate) marker: B256,
+}
 
 /// A marker that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) block: BlockRef,
-    pub(super) index: u64,
-    pub(super) marker: B256,
+pub(crate) struct Seen {
+    pub(crate) block: BlockRef,
+    pub(crate) index: u64,
+    pub(crate) marker: B256,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
@@ -44,7 +53,7 @@ struct Entry {
 
 /// The first marker of `key` by `signer` (zero: by anyone) on the followed branch, among those that
 /// could not be read.
-pub(super) fn first(
+pub(crate) fn first(
     state: &State,
     key: PayloadKey,
     signer: Address,
@@ -63,7 +72,7 @@ pub fn was_unread(state: &State, key: PayloadKey, signer: Address) -> Result<boo
 }
 
 /// What to write when `block` had these unreadable markers.
-pub(super) fn writes(
+pub(crate) fn writes(
     state: &State,
     block: BlockRef,
     unread: &[Unread],

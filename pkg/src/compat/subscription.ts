@@ -1,0 +1,302 @@
+// Logs of a group as they come: by the node's filters, by its WebSocket subscriptions, or where it
+// has neither by asking for logs. One shape of event whichever it is: a formatted log, once each.
+
+import { MethodDisabledError, RpcError } from "../errors.js";
+import type { Connection } from "./connection.js";
+import { Emitter } from "./emitter.js";
+import { formatLog } from "./format.js";
+import { withCallback } from "./methods.js";
+import type Web3Quorum from "./index.js";
+
+/** Logs that are kept for the first listener. */
+const WAITING_MAX = 10_000;
+/** Logs that are remembered so that none is told twice. */
+const SEEN_MAX = 10_000;
+/** Blocks that are asked for again when logs are polled: the node may follow the chain late. */
+const OVERLAP_BLOCKS = 32;
+/** Node's timers take no more. */
+const INTERVAL_MS_MAX = 2 ** 31 - 1;
+
+type Logs = Record<string, unknown>[];
+
+/** Where logs come from. */
+interface Source {
+  /** Starts; gives the id that callers are told. */
+  start(): Promise<string>;
+  /** New logs, when they must be asked for. */
+  poll?(): Promise<Logs>;
+  /** Ends it at the node. */
+  stop(id: string): Promise<unknown>;
+}
+
+/** The node has no such method: another way must do. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof MethodDisabledError;
+}
+
+/** A running subscription. */
+export class PrivateSubscription extends Emitter {
+  readonly privacyGroupId: string;
+  readonly filter: Web3Quorum.LogFilter;
+  /** The node's id of the filter or subscription. */
+  filterId: string | null = null;
+  readonly #connection: Connection;
+  readonly #intervalMs: number;
+  readonly #seen = new Set<string>();
+  #source: Source | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #waiting: Web3Quorum.FormattedLog[] = [];
+  #stopped = false;
+  #ended: Promise<unknown> | undefined;
+
+  constructor(connection: Connection, privacyGroupId: string, filter: Web3Quorum.LogFilter, intervalMs: number) {
+    super();
+    this.#connection = connection;
+    this.privacyGroupId = privacyGroupId;
+    this.filter = filter ?? {};
+    this.#intervalMs = Math.min(Math.max(Number(intervalMs) || 1000, 1), INTERVAL_MS_MAX);
+  }
+
+  /** Starts it. Not for callers: `subscribeWithPooling` has done it. */
+  async subscribe(): Promise<string> {
+    const provider = this.#connection.provider as Web3Quorum.Provider;
+    const sources = [
+      // Only web3's own socket providers tell notifications of any method.
+      ...(typeof provider?.on === "function" && typeof provider.request !== "function"
+        ? [() => new Notifications(this.#connection, provider, this)]
+        : []),
+      () => new NodeFilter(this.#connection, this),
+      () => new LogPoll(this.#connection, this),
+    ];
+    for (const [at, make] of sources.entries()) {
+      const source = make();
+      try {
+        this.filterId = await source.start();
+        this.#source = source;
+        break;
+      } catch (error) {
+        if (!isMissing(error) || at === sources.length - 1) throw error;
+      }
+    }
+    if (this.filterId === null || this.filterId === undefined) throw new RpcError("Failed to set filter ID");
+    if (this.#source?.poll) void this.#poll();
+    return this.filterId;
+  }
+
+  override on(event: string, listener: (...values: never[]) => void): this {
+    super.on(event, listener);
+    if (event === "data") this.#deliver();
+    return this;
+  }
+
+  override once(event: string, listener: (...values: never[]) => void): this {
+    super.once(event, listener);
+    if (event === "data") this.#deliver();
+    return this;
+  }
+
+  /** Ends it: no event comes after this, and nothing is asked any more. */
+  unsubscribe(callback?: Web3Quorum.Callback<unknown>): Promise<unknown> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#waiting = [];
+    this.removeAllListeners();
+    this.#ended ??= this.#source && this.filterId !== null ? this.#source.stop(this.filterId) : Promise.resolve(null);
+    const told = callback && ((error: Error | null | undefined) => (error ? callback(error) : callback(null, true)));
+    return withCallback(this.#ended, told);
+  }
+
+  /** Takes logs from a source, in whatever form and however often they come. */
+  accept(logs: Logs): void {
+    if (this.#stopped) return;
+    for (const log of logs) {
+      const key = ["blockHash", "transactionHash", "logIndex", "removed"].map((name) => String(log[name])).join();
+      if (this.#seen.has(key)) continue;
+      this.#seen.add(key);
+      this.#waiting.push(formatLog(log));
+    }
+    // The oldest go first: a set keeps the order.
+    for (const key of this.#seen) {
+      if (this.#seen.size <= SEEN_MAX) break;
+      this.#seen.delete(key);
+    }
+    this.#waiting = this.#waiting.slice(-WAITING_MAX);
+    this.#deliver();
+  }
+
+  /** Tells an error; polling goes on. */
+  fail(error: unknown): void {
+    if (!this.#stopped) this.emit("error", error);
+  }
+
+  /** What waited for a listener, and what has come; not before the caller has its promise. */
+  #deliver(): void {
+    queueMicrotask(() => {
+      while (!this.#stopped && this.#waiting.length > 0 && this.listenerCount("data") > 0) {
+        this.emit("data", this.#waiting.shift());
+      }
+    });
+  }
+
+  async #poll(): Promise<void> {
+    try {
+      this.accept((await this.#source?.poll?.()) ?? []);
+    } catch (error) {
+      this.fail(error);
+    }
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => void this.#poll(), this.#intervalMs);
+  }
+}
+
+/** `priv_newFilter` and `priv_getFilterChanges`. */
+class NodeFilter implements Source {
+  readonly #connection: Connection;
+  readonly #of: PrivateSubscription;
+  /** Past logs are asked for once, when the caller wants them. */
+  #past: boolean;
+
+  constructor(connection: Connection, of: PrivateSubscription) {
+    this.#connection = connection;
+    this.#of = of;
+    this.#past = (of.filter.fromBlock ?? null) !== null;
+  }
+
+  start(): Promise<string> {
+    return this.#connection.request("priv_newFilter", [this.#of.privacyGroupId, this.#of.filter]) as Promise<string>;
+  }
+
+  async poll(): Promise<Logs> {
+    const params = [this.#of.privacyGroupId, this.#of.filterId];
+    try {
+      const past = this.#past ? ((await this.#connection.request("priv_getFilterLogs", params)) as Logs) : [];
+      this.#past = false;
+      return [...past, ...((await this.#connection.request("priv_getFilterChanges", params)) as Logs)];
+    } catch (error) {
+      if (!(error instanceof RpcError && /filter not found/i.test(error.message))) throw error;
+      // The node forgot it, as after a restart: a new one, and what was missed in between.
+      this.#of.filterId = await this.start();
+      this.#past = true;
+      return [];
+    }
+  }
+
+  async stop(id: string): Promise<unknown> {
+    await this.#connection.request("priv_uninstallFilter", [this.#of.privacyGroupId, id]);
+    return id;
+  }
+}
+
+/** `priv_getLogs` again and again, for nodes that have no filters. */
+class LogPoll implements Source {
+  readonly #connection: Connection;
+  readonly #of: PrivateSubscription;
+  #first = 0n;
+  #next = 0n;
+
+  constructor(connection: Connection, of: PrivateSubscription) {
+    this.#connection = connection;
+    this.#of = of;
+  }
+
+  async start(): Promise<string> {
+    const { fromBlock } = this.#of.filter;
+    const from = /^(0x[0-9a-f]+|[0-9]+)$/i.test(String(fromBlock)) ? BigInt(fromBlock as string) : undefined;
+    this.#first = from ?? (fromBlock === "earliest" ? 0n : (await this.#head()) + 1n);
+    this.#next = this.#first;
+    const random = crypto.getRandomValues(new Uint8Array(16));
+    return `0x${Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+  }
+
+  async poll(): Promise<Logs> {
+    const head = await this.#head();
+    if (head < this.#first) return [];
+    const early = this.#next - BigInt(OVERLAP_BLOCKS);
+    const fromBlock = `0x${(early > this.#first ? early : this.#first).toString(16)}`;
+    const params = [this.#of.privacyGroupId, { ...this.#of.filter, fromBlock }];
+    const logs = (await this.#connection.request("priv_getLogs", params)) as Logs;
+    this.#next = head + 1n;
+    return logs;
+  }
+
+  stop(id: string): Promise<unknown> {
+    return Promise.resolve(id);
+  }
+
+  async #head(): Promise<bigint> {
+    return BigInt((await this.#connection.request("eth_blockNumber", [])) as string);
+  }
+}
+
+/** `priv_subscribe` on a WebSocket of web3 1.x. */
+class Notifications implements Source {
+  readonly #connection: Connection;
+  readonly #provider: Web3Quorum.Provider;
+  readonly #of: PrivateSubscription;
+  /** Unknown until the node has answered. */
+  #id: string | undefined;
+  /** What came before that. */
+  #early: { id: string; log: Record<string, unknown> }[] = [];
+
+  constructor(connection: Connection, provider: Web3Quorum.Provider, of: PrivateSubscription) {
+    this.#connection = connection;
+    this.#provider = provider;
+    this.#of = of;
+  }
+
+  async start(): Promise<string> {
+    this.#provider.on?.("data", this.#notified);
+    this.#provider.on?.("error", this.#failed);
+    this.#provider.on?.("connect", this.#connected);
+    try {
+      return await this.#ask();
+    } catch (error) {
+      this.#release();
+      throw error;
+    }
+  }
+
+  stop(id: string): Promise<unknown> {
+    this.#release();
+    return this.#connection.request("priv_unsubscribe", [this.#of.privacyGroupId, id]);
+  }
+
+  async #ask(): Promise<string> {
+    const { privacyGroupId, filter } = this.#of;
+    const id = (await this.#connection.request("priv_subscribe", [privacyGroupId, "logs", filter])) as string;
+    this.#id = id;
+    this.#of.accept(this.#early.filter((it) => it.id === id).map(({ log }) => log));
+    this.#early = [];
+    return id;
+  }
+
+  #release(): void {
+    this.#provider.removeListener?.("data", this.#notified);
+    this.#provider.removeListener?.("error", this.#failed);
+    this.#provider.removeListener?.("connect", this.#connected);
+  }
+
+  readonly #notified = (message: { params?: { subscription?: string; result?: Record<string, unknown> } }) => {
+    // Every subscription of the socket comes by here.
+    const { subscription: id, result: log } = message?.params ?? {};
+    if (id === undefined || log === undefined) return;
+    if (this.#id === undefined) this.#early = [...this.#early, { id, log }].slice(-WAITING_MAX);
+    else if (id === this.#id) this.#of.accept([log]);
+  };
+
+  readonly #failed = (error: unknown) => this.#of.fail(error);
+
+  readonly #connected = () => {
+    this.#of.emit("connected");
+    // Before the first answer the request itself waits for the socket. Later the node has forgotten
+    // the subscription with the old socket.
+    if (this.#id === undefined) return;
+    this.#id = undefined;
+    this.#ask().then(
+      (id) => {
+        this.#of.filterId = id;
+      },
+      (error: unknown) => this.#of.fail(error),
+    );
+  };
+}

@@ -1,0 +1,455 @@
+/**
+ * JSON-RPC over whatever the caller has: a URL, an EIP-1193 provider or its bare `request`, a web3
+ * 1.x provider or instance, an ethers provider. Nothing is ever sent twice here: repeating a send is
+ * the caller's decision.
+ *
+ * Answers are not trusted: their shape is checked, and how long they may be.
+ */
+
+import { decodeRevert } from "./codec.js";
+import {
+  AbortError,
+  ConnectionError,
+  HttpError,
+  InvalidInputError,
+  InvalidResponseError,
+  PrivacyError,
+  RequestTimeoutError,
+  classify,
+  throwIfAborted,
+  type RpcErrorBody,
+} from "./errors.js";
+import { kindOf, toCount } from "./input.js";
+import type { DecodedRevert, Hex } from "./types.js";
+
+/**
+ * An EIP-1193 provider: a browser wallet's, viem's clients and transports, and many others.
+ *
+ * @example
+ * const client = createPrivacyClient({ transport: window.ethereum });
+ */
+export interface Eip1193Provider {
+  request(args: { method: string; params?: readonly unknown[] }): Promise<unknown>;
+}
+
+/**
+ * A web3 1.x provider.
+ *
+ * @example
+ * const client = createPrivacyClient({ transport: web3.currentProvider });
+ */
+export interface Web3Provider {
+  send?(payload: object, callback: (error: unknown, response?: unknown) => void): unknown;
+  sendAsync?(payload: object, callback: (error: unknown, response?: unknown) => void): unknown;
+}
+
+/**
+ * A provider with `send(method, params)`, as ethers has.
+ *
+ * @example
+ * const client = createPrivacyClient({ transport: new JsonRpcProvider(url) });
+ */
+export interface EthersLikeProvider {
+  send(method: string, params: readonly unknown[]): Promise<unknown>;
+  getNetwork(): Promise<unknown>;
+}
+
+/**
+ * How a node is reached.
+ *
+ * @example
+ * const transport: Transport = "http://127.0.0.1:20000";
+ */
+export type Transport =
+  | string
+  | URL
+  | Rpc
+  | Eip1193Provider
+  | Eip1193Provider["request"]
+  | Web3Provider
+  | EthersLikeProvider
+  | { readonly currentProvider: unknown };
+
+/**
+ * Headers of each request, or what makes them: for a token that is renewed.
+ *
+ * @example
+ * const headers: RequestHeaders = async () => ({ authorization: `Bearer ${await token()}` });
+ */
+export type RequestHeaders =
+  | Readonly<Record<string, string>>
+  | (() => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>);
+
+/**
+ * How a URL is asked.
+ *
+ * @example
+ * const client = createPrivacyClient({ url, headers: { authorization }, requestTimeout: 10_000 });
+ */
+export interface HttpOptions {
+  /** Sent with each request, such as `authorization`. */
+  readonly headers?: RequestHeaders | undefined;
+  /** For one request, in ms; 60,000 when absent. */
+  readonly requestTimeout?: number | undefined;
+  /** The longest answer taken, in bytes; 64 MiB when absent. */
+  readonly responseBytesMax?: number | undefined;
+  /** Instead of the platform's `fetch`. */
+  readonly fetch?: typeof globalThis.fetch | undefined;
+}
+
+/**
+ * One request.
+ *
+ * @example
+ * await rpc.rpc("eth_blockNumber", [], { signal });
+ */
+export interface RequestOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** The request must not be repeated by anything on its way, since it may have an effect. */
+  readonly once?: boolean | undefined;
+}
+
+/**
+ * A node's JSON-RPC. Refusals are thrown as the classes of {@link classify}.
+ *
+ * @example
+ * const rpc: Rpc = createRpc("http://127.0.0.1:20000");
+ */
+export interface Rpc {
+  rpc(method: string, params: readonly unknown[], options?: RequestOptions): Promise<unknown>;
+}
+
+const REQUEST_TIMEOUT_MS = 60_000;
+const RESPONSE_BYTES_MAX = 64 * 1024 * 1024;
+
+/**
+ * JSON-RPC over a transport.
+ *
+ * @example
+ * const rpc = createRpc("http://127.0.0.1:20000");
+ * const chainId = await rpc.rpc("eth_chainId", []);
+ */
+export function createRpc(transport: Transport, options: HttpOptions = {}): Rpc {
+  const timeoutMs = toCount(options.requestTimeout ?? REQUEST_TIMEOUT_MS, "requestTimeout", 1);
+  if (typeof transport === "string" || transport instanceof URL) {
+    return new HttpRpc(transport, options, timeoutMs);
+  }
+  if (typeof transport === "function") {
+    return new ProviderRpc((method, params) => transport({ method, params }), timeoutMs);
+  }
+  const it = transport as unknown as Record<string, unknown> | null;
+  if (typeof it === "object" && it !== null) {
+    if (typeof it["rpc"] === "function") return transport as Rpc;
+    if (typeof it["request"] === "function") {
+      const provider = transport as Eip1193Provider;
+      return new ProviderRpc((method, params) => provider.request({ method, params }), timeoutMs);
+    }
+    if (typeof it["send"] === "function" && typeof it["getNetwork"] === "function") {
+      const provider = transport as EthersLikeProvider;
+      return new ProviderRpc((method, params) => provider.send(method, params), timeoutMs);
+    }
+    if (typeof it["send"] === "function" || typeof it["sendAsync"] === "function") {
+      const provider = transport as Web3Provider;
+      return new ProviderRpc((method, params) => web3Request(provider, method, params), timeoutMs);
+    }
+    if (it["currentProvider"] !== undefined && it["currentProvider"] !== null) {
+      return createRpc(it["currentProvider"] as Transport, options);
+    }
+  }
+  throw new InvalidInputError(
+    `transport must be a URL, an EIP-1193 provider or a web3 provider, not ${kindOf(transport)}`,
+  );
+}
+
+let lastId = 0;
+
+/** A node at a URL. */
+class HttpRpc implements Rpc {
+  readonly #url: string;
+  readonly #options: HttpOptions;
+  readonly #timeoutMs: number;
+  readonly #bytesMax: number;
+
+  constructor(url: string | URL, options: HttpOptions, timeoutMs: number) {
+    let parsed: URL;
+    try {
+      parsed = new URL(url);
+    } catch (cause) {
+      throw new InvalidInputError("transport is a text that is no URL", { cause });
+    }
+    if (parsed.protocol !== "http:" && parsed.protocol !== "https:") {
+      throw new InvalidInputError(`a node is reached by http or https, not by ${parsed.protocol}`);
+    }
+    this.#url = parsed.href;
+    this.#options = options;
+    this.#timeoutMs = timeoutMs;
+    this.#bytesMax = toCount(options.responseBytesMax ?? RESPONSE_BYTES_MAX, "responseBytesMax", 1);
+  }
+
+  async rpc(method: string, params: readonly unknown[], { signal }: RequestOptions = {}) {
+    throwIfAborted(signal);
+    const id = ++lastId;
+    const { headers } = this.#options;
+    const extra = typeof headers === "function" ? await headers() : headers;
+    const limit = new Deadline(signal, this.#timeoutMs);
+    let status: number;
+    let body: string;
+    try {
+      const fetch = this.#options.fetch ?? globalThis.fetch;
+      const response = await fetch(this.#url, {
+        method: "POST",
+        headers: { "content-type": "application/json", ...extra },
+        body: JSON.stringify({ jsonrpc: "2.0", id, method, params }),
+        signal: limit.signal,
+      });
+      status = response.status;
+      body = await readBody(response, this.#bytesMax);
+    } catch (cause) {
+      if (signal?.aborted) throw new AbortError(signal.reason);
+      if (limit.expired) throw new RequestTimeoutError(method, this.#timeoutMs);
+      if (cause instanceof PrivacyError) throw cause;
+      throw new ConnectionError(`${method}: the node cannot be reached: ${innermost(cause)}`, { cause });
+    } finally {
+      limit.end();
+    }
+    return readAnswer(method, id, status, body);
+  }
+}
+
+/** Something that sends for us and answers with results. */
+class ProviderRpc implements Rpc {
+  readonly #send: (method: string, params: readonly unknown[]) => Promise<unknown>;
+  readonly #timeoutMs: number;
+
+  constructor(
+    send: (method: string, params: readonly unknown[]) => Promise<unknown>,
+    timeoutMs: number,
+  ) {
+    this.#send = send;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  async rpc(method: string, params: readonly unknown[], { signal }: RequestOptions = {}) {
+    throwIfAborted(signal);
+    const limit = new Deadline(signal, this.#timeoutMs);
+    try {
+      // Some providers throw instead of rejecting.
+      const answer = Promise.resolve().then(() => this.#send(method, params));
+      return await limit.race(answer);
+    } catch (error) {
+      if (signal?.aborted) throw new AbortError(signal.reason);
+      if (limit.expired) throw new RequestTimeoutError(method, this.#timeoutMs);
+      throw providerError(error, method);
+    } finally {
+      limit.end();
+    }
+  }
+}
+
+/** A time limit joined with the caller's signal. */
+class Deadline {
+  expired = false;
+  readonly #controller = new AbortController();
+  readonly #timer: ReturnType<typeof setTimeout>;
+  readonly #outer: AbortSignal | undefined;
+  readonly #onAbort = () => this.#controller.abort(this.#outer?.reason);
+
+  constructor(outer: AbortSignal | undefined, timeoutMs: number) {
+    this.#outer = outer;
+    this.#timer = setTimeout(() => {
+      this.expired = true;
+      this.#controller.abort();
+    }, Math.min(timeoutMs, 0x7fffffff));
+    if (outer?.aborted) this.#onAbort();
+    else outer?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** The promise's outcome, unless time is up first. */
+  race<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const stop = () => reject(this.signal.reason);
+      if (this.signal.aborted) stop();
+      else this.signal.addEventListener("abort", stop, { once: true });
+      promise.then(resolve, reject);
+    });
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#outer?.removeEventListener("abort", this.#onAbort);
+  }
+}
+
+async function readBody(response: Response, bytesMax: number): Promise<string> {
+  const tooLong = () => new InvalidResponseError(`the answer is longer than ${bytesMax} bytes`);
+  if (Number(response.headers.get("content-length") ?? 0) > bytesMax) {
+    await response.body?.cancel();
+    throw tooLong();
+  }
+  if (!response.body) return response.text();
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  let length = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return text + decoder.decode();
+    length += value.byteLength;
+    if (length > bytesMax) {
+      await reader.cancel();
+      throw tooLong();
+    }
+    text += decoder.decode(value, { stream: true });
+  }
+}
+
+function readAnswer(method: string, id: number, status: number, body: string): unknown {
+  const ok = status >= 200 && status < 300;
+  const start = body.length > 200 ? `${body.slice(0, 200)}…` : body;
+  let answer: unknown;
+  try {
+    answer = JSON.parse(body);
+  } catch (cause) {
+    if (!ok) throw httpError(method, status, start);
+    throw new InvalidResponseError(`${method}: the answer is no JSON: ${start}`, { cause });
+  }
+  const isObject = typeof answer === "object" && answer !== null;
+  const it = (isObject ? answer : {}) as Record<string, unknown>;
+  if (it["error"] !== undefined && it["error"] !== null) {
+    const error = readError(it["error"]);
+    if (error) throw classify(error, method, tryRevert);
+    if (!ok) throw httpError(method, status, start);
+    throw new InvalidResponseError(`${method}: the answer's error has no code and message: ${start}`);
+  }
+  if (!ok) throw httpError(method, status, start);
+  if (it["id"] !== id || !("result" in it)) {
+    throw new InvalidResponseError(`${method}: no JSON-RPC answer to this request: ${start}`);
+  }
+  return it["result"];
+}
+
+function httpError(method: string, status: number, body: string): PrivacyError {
+  if (status === 401 || status === 403) {
+    return classify({ code: -40100, message: `Unauthorized (HTTP ${status})` }, method);
+  }
+  return new HttpError(status, `${method}: HTTP status ${status}${body === "" ? "" : `: ${body}`}`);
+}
+
+function readError(value: unknown): RpcErrorBody | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { code, message, data } = value as Record<string, unknown>;
+  if (typeof code !== "number" || !Number.isFinite(code) || typeof message !== "string") {
+    return undefined;
+  }
+  return { code, message, data };
+}
+
+/** What a revert says, where the core is there to read it. */
+export function tryRevert(data: Hex): DecodedRevert | undefined {
+  try {
+    return decodeRevert(data);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The typed error for what a provider threw. Libraries wrap the node's answer, some several times,
+ * so the answer is looked for along the causes: the innermost object with a code and a message.
+ *
+ * @internal
+ */
+export function providerError(error: unknown, method: string): PrivacyError {
+  if (error instanceof PrivacyError) return error;
+  let found: RpcErrorBody | undefined;
+  let status: number | undefined;
+  for (const it of causes(error)) {
+    const record = it as Record<string, unknown>;
+    const body = readError(it);
+    if (body && !isOwnCode(record)) found = { ...body, message: plainMessage(record, body.message) };
+    if (typeof record["status"] === "number") status = record["status"];
+  }
+  if (found?.code === 4001) {
+    return new PrivacyError("the user refused the request", { code: "USER_REJECTED", rpcCode: 4001, cause: error });
+  }
+  if (found) return withCause(classify(found, method, tryRevert), error);
+  if (status !== undefined) return httpError(method, status, innermost(error));
+  const message = `${method}: the provider failed: ${innermost(error)}`;
+  if (/invalid json rpc response/i.test(innermost(error))) {
+    return new InvalidResponseError(message, { cause: error });
+  }
+  return new ConnectionError(message, { cause: error });
+}
+
+/** viem numbers its own failures, such as an unreachable node, with -1. */
+function isOwnCode(record: Record<string, unknown>): boolean {
+  return record["code"] === -1 && record["data"] === undefined;
+}
+
+/** viem's errors have the node's words in `details`, the message is for people. */
+function plainMessage(record: Record<string, unknown>, message: string): string {
+  return typeof record["details"] === "string" ? record["details"] : message;
+}
+
+function withCause(error: PrivacyError, cause: unknown): PrivacyError {
+  if (error.cause === undefined) {
+    Object.defineProperty(error, "cause", { value: cause, configurable: true, writable: true });
+  }
+  return error;
+}
+
+/** An error and what it wraps, outermost first: `cause` (viem), `error` and `info.error` (ethers). */
+function* causes(error: unknown): Generator<object> {
+  const seen = new Set<unknown>();
+  const open: unknown[] = [error];
+  while (open.length > 0 && seen.size < 32) {
+    const it = open.shift();
+    if (typeof it !== "object" || it === null || seen.has(it)) continue;
+    seen.add(it);
+    yield it;
+    const { cause, error: inner, info, data } = it as Record<string, unknown>;
+    open.push(cause, inner, (info as Record<string, unknown> | undefined)?.["error"]);
+    // Wallets wrap the node's error once more.
+    open.push((data as Record<string, unknown> | undefined)?.["originalError"]);
+  }
+}
+
+/** What the deepest cause says. */
+function innermost(error: unknown): string {
+  let message = "";
+  for (const it of causes(error)) {
+    const { message: text, code } = it as Record<string, unknown>;
+    if (typeof text === "string" && text !== "") message = text;
+    else if (typeof code === "string") message = code;
+  }
+  return message === "" ? String(error) : message;
+}
+
+function web3Request(
+  provider: Web3Provider,
+  method: string,
+  params: readonly unknown[],
+): Promise<unknown> {
+  const id = ++lastId;
+  return new Promise((resolve, reject) => {
+    const payload = { jsonrpc: "2.0", id, method, params };
+    const callback = (error: unknown, response?: unknown) => {
+      const answer = (Array.isArray(response) ? response[0] : response) as
+        | Record<string, unknown>
+        | null
+        | undefined;
+      const refused = readError(answer?.["error"]);
+      if (refused) reject(refused);
+      else if (error) reject(error);
+      else if (typeof answer === "object" && answer !== null && "result" in answer) {
+        resolve(answer["result"]);
+      } else reject(new InvalidResponseError(`${method}: no JSON-RPC answer from the provider`));
+    };
+    if (typeof provider.sendAsync === "function") provider.sendAsync(payload, callback);
+    else provider.send?.(payload, callback);
+  });
+}

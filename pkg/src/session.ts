@@ -1,0 +1,158 @@
+/**
+ * What a client knows: the node, who signs, in whose name. The functions that talk to a node take
+ * it, so that the client, the viem actions and the ethers classes are three faces of one thing.
+ */
+
+import { coreReady, enclaveKey as readEnclaveKey, groupId as readGroupId } from "./codec.js";
+import { InvalidInputError, MissingOptionError, PrivacyError } from "./errors.js";
+import { toArray, toChainId, toObject } from "./input.js";
+import { sharedNonces, type Nonces } from "./nonces.js";
+import { toPolling, type Polling } from "./receipts.js";
+import { toNumberResult } from "./responses.js";
+import { createRpc, type HttpOptions, type RequestOptions, type Rpc, type Transport } from "./rpc.js";
+import { toSigner, type Signer } from "./signer.js";
+import type { Audience, EnclaveKey, GroupAbi, GroupId, Hash, Quantity } from "./types.js";
+
+/**
+ * What clients of any kind can be told.
+ *
+ * @example
+ * const options: SessionOptions = { enclaveKey, signer, polling: { interval: 500 } };
+ */
+export interface SessionOptions {
+  /** The node's key in whose name is sent: `privateFrom`. */
+  readonly enclaveKey?: EnclaveKey | undefined;
+  /** Who signs. Without it the client only reads. */
+  readonly signer?: Signer | undefined;
+  /** `"bytes32"` for nodes older than Besu 22.10; `"bytes"` when absent. */
+  readonly groupAbi?: GroupAbi | undefined;
+  /** How receipts are waited for. */
+  readonly polling?: Polling | undefined;
+  /** Who hands out nonces; by default all clients of a program share one queue per account. */
+  readonly nonces?: Nonces | undefined;
+  /** The public chain's id; asked for once when absent. */
+  readonly chainId?: Quantity | undefined;
+}
+
+/**
+ * Options of {@link createPrivacyClient}: `url` or `transport`, and the rest.
+ *
+ * @example
+ * const options: PrivacyClientOptions = { url: "http://127.0.0.1:20000", enclaveKey, signer };
+ */
+export interface PrivacyClientOptions extends SessionOptions, HttpOptions {
+  /** The node's URL. */
+  readonly url?: string | URL | undefined;
+  /** Any provider instead. */
+  readonly transport?: Transport | undefined;
+}
+
+/** @internal */
+export class Session {
+  readonly node: Rpc;
+  readonly nonces: Nonces;
+  readonly groupAbi: GroupAbi;
+  readonly polling: ReturnType<typeof toPolling>;
+  readonly #enclaveKey: EnclaveKey | undefined;
+  readonly #signer: Signer | PrivacyError | undefined;
+  #chainId: Promise<bigint> | undefined;
+  /** Groups of what was sent last, for errors and for telling the queue of lost nonces. */
+  readonly #sent = new Map<Hash, GroupId>();
+
+  /** `noSigner`: why there can be none, thrown by what needs one. */
+  constructor(node: Rpc, options: SessionOptions, noSigner?: PrivacyError) {
+    toObject(options, "options");
+    this.node = node;
+    this.nonces = options.nonces ?? sharedNonces();
+    this.polling = toPolling(options.polling);
+    this.groupAbi = options.groupAbi ?? "bytes";
+    if (this.groupAbi !== "bytes" && this.groupAbi !== "bytes32") {
+      throw new InvalidInputError('groupAbi must be "bytes" or "bytes32"');
+    }
+    if (options.enclaveKey !== undefined && typeof options.enclaveKey !== "string") {
+      throw new InvalidInputError("enclaveKey must be base64; see enclaveKey()");
+    }
+    this.#enclaveKey = options.enclaveKey;
+    this.#signer = options.signer === undefined ? noSigner : toSigner(options.signer);
+    if (options.chainId !== undefined) this.#chainId = Promise.resolve(toChainId(options.chainId));
+  }
+
+  /** Calls a method of the node. */
+  async rpc(method: string, params: readonly unknown[], options?: RequestOptions) {
+    // Reverts are read by the core, and errors must not depend on when it is there.
+    await coreReady();
+    return this.node.rpc(method, params, options);
+  }
+
+  get signer(): Signer {
+    if (this.#signer instanceof PrivacyError) throw this.#signer;
+    if (this.#signer) return this.#signer;
+    throw new MissingOptionError("this needs a signer, and the client was made without one");
+  }
+
+  /** The key in whose name is sent. */
+  enclaveKey(own?: EnclaveKey): EnclaveKey {
+    const key = own ?? this.#enclaveKey;
+    if (key !== undefined) return readEnclaveKey(key);
+    throw new MissingOptionError("this needs an enclaveKey, and the client was made without one");
+  }
+
+  /** The public chain's id. */
+  chainId(): Promise<bigint> {
+    this.#chainId ??= this.rpc("eth_chainId", []).then((id) => {
+      const number = toNumberResult(id, "the chain id");
+      return toChainId(number);
+    });
+    // Not knowing it once must not mean never.
+    this.#chainId.catch(() => (this.#chainId = undefined));
+    return this.#chainId;
+  }
+
+  /** The chain's id if it is known already. */
+  get knowsChainId(): boolean {
+    return this.#chainId !== undefined;
+  }
+
+  /** Remembers which group a marker is of. */
+  remember(hash: Hash, group: GroupId): void {
+    this.#sent.set(hash, group);
+    if (this.#sent.size <= 10_000) return;
+    const [oldest] = this.#sent.keys();
+    if (oldest !== undefined) this.#sent.delete(oldest);
+  }
+
+  /** The group of a marker sent by this session. */
+  groupOf(hash: Hash): GroupId | undefined {
+    return this.#sent.get(hash);
+  }
+}
+
+/** @internal */
+export function createSession(options: PrivacyClientOptions): Session {
+  const it = toObject(options, "options");
+  const transport = it.transport ?? it.url;
+  if (transport === undefined) {
+    throw new InvalidInputError("a client needs a url or a transport");
+  }
+  if (it.transport !== undefined && it.url !== undefined) {
+    throw new InvalidInputError("a client has a url or a transport, not both");
+  }
+  return new Session(createRpc(transport, it), it);
+}
+
+/** The audience, checked: exactly one of the two. */
+export function toAudience(value: Audience): Audience {
+  const { privacyGroupId, privateFor } = toObject(value, "request") as unknown as {
+    privacyGroupId?: GroupId;
+    privateFor?: readonly EnclaveKey[];
+  };
+  if (privacyGroupId !== undefined && privateFor === undefined) {
+    return { privacyGroupId: readGroupId(privacyGroupId) };
+  }
+  if (privacyGroupId === undefined && privateFor !== undefined) {
+    const keys = toArray(privateFor, "privateFor").map((key) => readEnclaveKey(key as string));
+    if (keys.length === 0) throw new InvalidInputError("privateFor must have a key");
+    return { privateFor: keys };
+  }
+  throw new InvalidInputError("exactly one of privacyGroupId and privateFor is expected");
+}

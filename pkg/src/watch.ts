@@ -1,0 +1,230 @@
+/**
+ * Logs as they come, by asking again and again.
+ *
+ * Nothing is missed and nothing comes twice: each time a stretch of blocks that were seen before is
+ * asked for too, so that a reorganisation shows; its logs come once more with `removed: true`. What
+ * is not there is taken for removed only when the node says that it has followed that block, since a
+ * node that restarts has followed nothing for a while. A node that cannot be reached is asked until
+ * it answers.
+ *
+ * The one place that knows how logs are got: a subscription by WebSocket will stand behind the same
+ * iterator.
+ */
+
+import { coreReady, groupId } from "./codec.js";
+import { toFilter } from "./actions.js";
+import { AbortError, InvalidInputError, LimitExceededError, isTransient } from "./errors.js";
+import { toBlock, toCount, toObject, toQuantity, toSignal } from "./input.js";
+import { isFollowed } from "./receipts.js";
+import { toLogs, toNumberResult } from "./responses.js";
+import { pause } from "./wait.js";
+import type { Session } from "./session.js";
+import type { GroupId, LogFilter, PrivateLog } from "./types.js";
+
+/**
+ * Which logs to watch.
+ *
+ * @example
+ * const request: WatchRequest = { privacyGroupId, address, fromBlock: 17n };
+ */
+export interface WatchRequest extends Omit<LogFilter, "toBlock" | "blockHash"> {
+  readonly privacyGroupId: GroupId;
+}
+
+/**
+ * How to watch.
+ *
+ * @example
+ * for await (const log of client.watchLogs({ privacyGroupId }, { signal, interval: 500 })) use(log);
+ */
+export interface WatchOptions {
+  /** Ends the iteration, without an error. */
+  readonly signal?: AbortSignal | undefined;
+  /** Between polls, in ms; the client's polling interval when absent. */
+  readonly interval?: number | undefined;
+  /** How many blocks are asked for again, to notice reorganisations; 12 when absent. */
+  readonly reorgDepth?: number | undefined;
+  /** Told of failures that may pass; watching goes on. */
+  readonly onError?: ((error: unknown) => void) | undefined;
+}
+
+const REORG_DEPTH = 12;
+
+/** The logs that match, those of `fromBlock` on, or from now on. */
+export function watchLogs(
+  session: Session,
+  request: WatchRequest,
+  options: WatchOptions = {},
+): AsyncGenerator<PrivateLog, void, undefined> {
+  const { privacyGroupId, ...filter } = toObject(request, "request");
+  for (const name of ["toBlock", "blockHash"]) {
+    if ((filter as Record<string, unknown>)[name] !== undefined) {
+      throw new InvalidInputError(`${name} has no meaning for logs that are still to come`);
+    }
+  }
+  const { fromBlock = "latest", ...what } = filter;
+  const watch = new Watch(session, privacyGroupId, toFilter(what), toObject(options, "options"));
+  return watch.run(toBlock(fromBlock, "fromBlock"));
+}
+
+class Watch {
+  readonly #session: Session;
+  #group: GroupId;
+  readonly #filter: Record<string, unknown>;
+  readonly #signal: AbortSignal | undefined;
+  readonly #intervalMs: number;
+  readonly #depth: bigint;
+  readonly #onError: ((error: unknown) => void) | undefined;
+  /** What was given out, of the blocks that are asked for again. */
+  readonly #seen = new Map<string, PrivateLog>();
+  #first = 0n;
+  /** Blocks below this one were read to their end. */
+  #next = 0n;
+
+  constructor(
+    session: Session,
+    group: GroupId,
+    filter: Record<string, unknown>,
+    options: WatchOptions,
+  ) {
+    this.#session = session;
+    this.#group = group;
+    this.#filter = filter;
+    this.#signal = toSignal(options.signal);
+    this.#intervalMs = toCount(options.interval ?? session.polling.interval, "interval");
+    const depth = toCount(options.reorgDepth ?? REORG_DEPTH, "reorgDepth");
+    this.#depth = BigInt(Math.min(Math.floor(depth), Number.MAX_SAFE_INTEGER));
+    this.#onError = options.onError;
+  }
+
+  async *run(from: string): AsyncGenerator<PrivateLog, void, undefined> {
+    try {
+      await coreReady();
+      this.#group = groupId(this.#group);
+      this.#first = this.#next = await this.#persist(() => this.#start(from));
+      for (;;) {
+        const { logs, more } = await this.#persist(() => this.#poll());
+        for (const log of logs) {
+          if (this.#signal?.aborted) return;
+          yield log;
+        }
+        if (!more) await pause(this.#intervalMs, this.#signal);
+      }
+    } catch (error) {
+      if (!(error instanceof AbortError && this.#signal?.aborted)) throw error;
+    }
+  }
+
+  /** Tries until it succeeds, or fails for good. */
+  async #persist<T>(attempt: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!isTransient(error)) throw error;
+        this.#onError?.(error);
+      }
+      await pause(this.#intervalMs, this.#signal);
+    }
+  }
+
+  async #start(from: string): Promise<bigint> {
+    if (from.startsWith("0x")) return BigInt(from);
+    if (from === "earliest") return 0n;
+    if (from === "latest" || from === "pending") return (await this.#head()) + 1n;
+    const block = await this.#call("eth_getBlockByNumber", [from, false]);
+    const number = (block as Record<string, unknown> | null)?.["number"];
+    return toNumberResult(number, `the number of the ${from} block`);
+  }
+
+  /** The next logs; `more` when there certainly are others already. */
+  async #poll(): Promise<{ logs: PrivateLog[]; more: boolean }> {
+    const from = this.#back();
+    let found: PrivateLog[];
+    try {
+      found = await this.#read(from, "latest");
+    } catch (error) {
+      if (!(error instanceof LimitExceededError)) throw error;
+      return this.#part(error);
+    }
+    const highest = this.#missing(found, from).reduce(
+      (max, { blockNumber }) => (blockNumber > max ? blockNumber : max),
+      -1n,
+    );
+    if (highest >= 0n) {
+      // Gone, or the node is not there yet. Read again after it says that it is.
+      if (!(await this.#isFollowed(highest))) return { logs: [], more: false };
+      found = await this.#read(from, "latest");
+    }
+    const removed = this.#missing(found, from).reverse();
+    for (const log of removed) this.#seen.delete(idOf(log));
+    const fresh = this.#take(found);
+    for (const { blockNumber } of found) if (blockNumber > this.#next) this.#next = blockNumber;
+    this.#forget();
+    return { logs: [...removed.map((log) => ({ ...log, removed: true })), ...fresh], more: false };
+  }
+
+  /** Part of a range that has more logs than the node gives at a time. */
+  async #part(cause: LimitExceededError): Promise<{ logs: PrivateLog[]; more: boolean }> {
+    const from = this.#next;
+    let to = await this.#head();
+    for (;;) {
+      if (to <= from) throw cause;
+      to = from + (to - from) / 2n;
+      if (!(await this.#isFollowed(to))) return { logs: [], more: false };
+      try {
+        const fresh = this.#take(await this.#read(from, toQuantity(to)));
+        this.#next = to + 1n;
+        this.#forget();
+        return { logs: fresh, more: true };
+      } catch (error) {
+        if (!(error instanceof LimitExceededError)) throw error;
+      }
+    }
+  }
+
+  /** Where to begin, some blocks before those that are new. */
+  #back(): bigint {
+    const back = this.#next - this.#depth;
+    return back > this.#first ? back : this.#first;
+  }
+
+  #take(found: readonly PrivateLog[]): PrivateLog[] {
+    const fresh = found.filter((log) => !log.removed && !this.#seen.has(idOf(log)));
+    for (const log of fresh) this.#seen.set(idOf(log), log);
+    return fresh;
+  }
+
+  #missing(found: readonly PrivateLog[], from: bigint): PrivateLog[] {
+    const there = new Set(found.map(idOf));
+    const known = [...this.#seen.values()];
+    return known.filter((log) => log.blockNumber >= from && !there.has(idOf(log)));
+  }
+
+  #forget(): void {
+    const back = this.#back();
+    for (const [id, log] of this.#seen) if (log.blockNumber < back) this.#seen.delete(id);
+  }
+
+  async #read(from: bigint, toBlock: string): Promise<PrivateLog[]> {
+    const filter = { ...this.#filter, fromBlock: toQuantity(from), toBlock };
+    return toLogs(await this.#call("priv_getLogs", [this.#group, filter]));
+  }
+
+  async #head(): Promise<bigint> {
+    return toNumberResult(await this.#call("eth_blockNumber", []), "the block number");
+  }
+
+  async #isFollowed(block: bigint): Promise<boolean> {
+    const call = (method: string, params: readonly unknown[]) => this.#call(method, params);
+    return (await isFollowed(call, block, this.#group)) ?? true;
+  }
+
+  #call(method: string, params: readonly unknown[]): Promise<unknown> {
+    return this.#session.rpc(method, params, { signal: this.#signal });
+  }
+}
+
+function idOf({ blockHash, transactionHash, logIndex }: PrivateLog): string {
+  return `${blockHash}/${transactionHash}/${logIndex}`;
+}

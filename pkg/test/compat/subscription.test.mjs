@@ -1,0 +1,283 @@
+// Subscriptions: on a node with filters, on one without (this one, today), over a WebSocket; and
+// that ending one ends it.
+
+import assert from "node:assert/strict";
+import { EventEmitter as NodeEmitter } from "node:events";
+import { after, before, test } from "node:test";
+
+import { EventEmitter } from "../../../tests/js/lib/contracts.mjs";
+import { randomGroup, startDev } from "../../../tests/js/lib/network.mjs";
+import { eventually } from "../../../tests/js/lib/wait.mjs";
+import { Compat, Web3 } from "./clients.mjs";
+import { Refusal, startProxy, startScripted } from "./proxy.mjs";
+import { keys } from "./vectors.mjs";
+
+const [GROUP] = keys;
+const log = (n, more = {}) => ({
+  address: `0x${"cd".repeat(20)}`,
+  topics: [],
+  data: `0x${n.toString(16).padStart(2, "0")}`,
+  blockHash: `0x${"ab".repeat(32)}`,
+  blockNumber: "0x11",
+  transactionHash: `0x${n.toString(16).padStart(64, "0")}`,
+  transactionIndex: "0x0",
+  logIndex: "0x0",
+  removed: false,
+  ...more,
+});
+
+/** A subscription with quick polls, and what it tells. */
+async function subscribe(web3, filter = {}, group = GROUP) {
+  web3.priv.subscriptionPollingInterval = 5;
+  const subscription = await web3.priv.subscribeWithPooling(group, filter);
+  const [logs, errors] = [[], []];
+  subscription.on("data", (it) => logs.push(it));
+  subscription.on("error", (it) => errors.push(it));
+  return { subscription, logs, errors };
+}
+
+let network;
+before(async () => {
+  network = await startDev();
+});
+after(() => network?.stop());
+
+/** A group of A and B with a contract that emits. */
+async function emitter() {
+  const [a, b] = network.members;
+  const [account] = network.accounts;
+  const group = randomGroup();
+  await a.create(group, account, [a, b]);
+  const { contractAddress: address } = await a.deploy(group, account, EventEmitter);
+  const store = (value) => a.succeed({ group, account, to: address, data: EventEmitter.data("store", value) });
+  return { b, group, address, store };
+}
+
+const amounts = (logs) => logs.map(({ data }) => Number(`0x${data.slice(66)}`));
+
+test("this node's logs come once each, from when it was asked", async () => {
+  const { b, group, address, store } = await emitter();
+  await store(1);
+  const { subscription, logs, errors } = await subscribe(new Compat(b.url), { address }, group);
+  for (const value of [2, 3, 4]) await store(value);
+  await eventually("all are there", () => logs.length >= 3);
+  await store(5);
+  await eventually("the last is there", () => logs.length >= 4);
+  assert.deepEqual(amounts(logs), [2, 3, 4, 5]);
+  assert.deepEqual(errors, []);
+  assert.equal(typeof logs[0].blockNumber, "number");
+  assert.match(logs[0].id, /^log_[0-9a-f]{8}$/);
+  assert.equal(await subscription.unsubscribe(), subscription.filterId);
+});
+
+test("this node's past logs come first, from fromBlock on", async () => {
+  const { b, group, address, store } = await emitter();
+  const { blockNumber } = await store(1);
+  await store(2);
+  for (const fromBlock of [Number(blockNumber), blockNumber, "earliest"]) {
+    const { subscription, logs } = await subscribe(new Compat(new Web3(b.url)), { address, fromBlock }, group);
+    await eventually("past logs are there", () => logs.length >= 2);
+    await store(3);
+    await eventually("and the new one", () => logs.length >= 3);
+    assert.deepEqual(amounts(logs).slice(0, 2), [1, 2]);
+    assert.equal(amounts(logs).at(-1), 3);
+    await subscription.unsubscribe();
+  }
+});
+
+test("after unsubscribe nothing is asked and nothing is told", async () => {
+  const { b, group, address, store } = await emitter();
+  const proxy = await startProxy(b.url);
+  const { subscription, logs } = await subscribe(new Compat(proxy.url), { address }, group);
+  await eventually("it polls", () => proxy.requests.length > 6);
+  await subscription.unsubscribe();
+  const before = proxy.requests.length;
+  await store(9);
+  // Another subscription has seen it meanwhile, so this one would have.
+  const other = await subscribe(new Compat(b.url), { address, fromBlock: 0 }, group);
+  await eventually("the other has it", () => other.logs.length > 0);
+  await other.subscription.unsubscribe();
+  // At most the request that was on its way.
+  assert.ok(proxy.requests.length <= before + 1, `${proxy.requests.length - before} requests more`);
+  assert.deepEqual(logs, []);
+  await proxy.stop();
+});
+
+test("on a node with filters past and new logs come once each", async () => {
+  let polls = 0;
+  const node = await startScripted({
+    priv_newFilter: "0x9",
+    priv_getFilterLogs: [log(1), log(2)],
+    priv_getFilterChanges: () => (++polls === 1 ? [log(2)] : polls === 2 ? [log(3)] : []),
+    priv_uninstallFilter: true,
+  });
+  const { subscription, logs } = await subscribe(new Compat(node.url), { fromBlock: 1 });
+  await eventually("all are there", () => logs.length >= 3 && polls > 3);
+  assert.deepEqual(logs.map(({ data }) => data), ["0x01", "0x02", "0x03"]);
+  await subscription.unsubscribe();
+  assert.deepEqual(node.requests.at(-1), { method: "priv_uninstallFilter", params: [GROUP, "0x9"] });
+  await node.stop();
+});
+
+test("an error is told, and polling goes on, also when nobody listens", async () => {
+  let polls = 0;
+  const node = await startScripted({
+    priv_newFilter: "0x9",
+    priv_getFilterChanges: () => {
+      polls += 1;
+      if (polls < 3) throw new Refusal(-32603, "Internal error");
+      return [log(polls)];
+    },
+    priv_uninstallFilter: true,
+  });
+  const { subscription, logs, errors } = await subscribe(new Compat(node.url));
+  await eventually("it goes on", () => logs.length > 1);
+  assert.equal(errors.length, 2);
+  assert.equal(errors[0].message, "Returned error: Internal error");
+  await subscription.unsubscribe();
+  polls = 0;
+  const { priv } = new Compat(node.url);
+  priv.subscriptionPollingInterval = 5;
+  const deaf = await priv.subscribeWithPolling(GROUP, {});
+  await eventually("it goes on", () => polls > 4);
+  await deaf.unsubscribe();
+  await node.stop();
+});
+
+test("the polling interval is the one that is set when it begins", async () => {
+  let polls = 0;
+  const answers = {
+    priv_newFilter: "0x9",
+    priv_getFilterChanges: () => {
+      polls += 1;
+      return [];
+    },
+    priv_uninstallFilter: true,
+  };
+  const node = await startScripted(answers);
+  for (const web3 of [new Compat(node.url), new Compat(new Web3(node.url))]) {
+    polls = 0;
+    const { subscription } = await subscribe(web3);
+    // At the default of a second this would take longer than is waited.
+    await eventually("it polls quickly", () => polls > 25);
+    await subscription.unsubscribe();
+  }
+  await node.stop();
+});
+
+test("a filter that the node has forgotten is made again", async () => {
+  let filters = 0;
+  const node = await startScripted({
+    priv_newFilter: () => `0x${(filters += 1)}`,
+    priv_getFilterLogs: [log(1)],
+    priv_getFilterChanges: (_, id) => {
+      if (id === "0x1") throw new Refusal(-32000, "Filter not found");
+      return [];
+    },
+    priv_uninstallFilter: true,
+  });
+  const { subscription, logs, errors } = await subscribe(new Compat(node.url));
+  await eventually("what was missed is there", () => logs.length === 1);
+  assert.deepEqual(errors, []);
+  assert.equal(subscription.filterId, "0x2");
+  await subscription.unsubscribe();
+  await node.stop();
+});
+
+test("a failure to end it is a rejection", async () => {
+  const node = await startScripted({ priv_newFilter: "0x9", priv_getFilterChanges: [] });
+  const { subscription } = await subscribe(new Compat(node.url));
+  await assert.rejects(subscription.unsubscribe(), { name: "MethodDisabledError" });
+  const told = await new Promise((resolve) => subscription.unsubscribe(resolve));
+  assert.equal(told.name, "MethodDisabledError");
+  await node.stop();
+});
+
+test("a subscription that cannot begin is told to the callback, or rejects", async () => {
+  const node = await startScripted({
+    priv_newFilter: () => {
+      throw new Refusal(-32602, "Invalid filter params");
+    },
+  });
+  const { priv } = new Compat(node.url);
+  await assert.rejects(priv.subscribeWithPooling(GROUP, {}), { message: "Returned error: Invalid filter params" });
+  const told = await new Promise((resolve) => priv.subscribeWithPooling(GROUP, {}, resolve));
+  assert.equal(told.message, "Returned error: Invalid filter params");
+  await node.stop();
+});
+
+/** What web3's WebSocket provider is to its users: requests with a callback, events by name. */
+class Socket extends NodeEmitter {
+  subscriptions = 0;
+  requests = [];
+  constructor(supported = true) {
+    super();
+    this.supported = supported;
+  }
+  send({ id, method, params }, callback) {
+    this.requests.push({ method, params });
+    const error = { code: -32601, message: "Method not found" };
+    if (!this.supported && method.startsWith("priv_")) return callback(null, { jsonrpc: "2.0", id, error });
+    const result = method === "priv_subscribe" ? `0x${(this.subscriptions += 1)}` : true;
+    // The first log may come right behind the answer.
+    callback(null, { jsonrpc: "2.0", id, result });
+    if (method === "priv_subscribe") this.notify(result, 100 + this.subscriptions);
+  }
+  notify(subscription, n) {
+    const params = { subscription, privacyGroupId: GROUP, result: log(n) };
+    this.emit("data", { jsonrpc: "2.0", method: "priv_subscription", params });
+  }
+}
+
+test("subscriptions of one socket do not hear each other, and have the same logs as over HTTP", async () => {
+  const socket = new Socket();
+  const web3 = new Compat(socket);
+  const first = await subscribe(web3);
+  const second = await subscribe(web3);
+  socket.notify("0x1", 1);
+  socket.notify("0x2", 2);
+  socket.notify("0x3", 3);
+  const seen = ({ logs }) => logs.map(({ data }) => data);
+  await eventually("both have theirs", () => first.logs.length === 2 && second.logs.length === 2);
+  assert.deepEqual(seen(first), ["0x65", "0x01"]);
+  assert.deepEqual(seen(second), ["0x66", "0x02"]);
+  assert.equal(first.logs[0].blockNumber, 17);
+
+  assert.equal(await first.subscription.unsubscribe(), true);
+  assert.deepEqual(socket.requests.at(-1), { method: "priv_unsubscribe", params: [GROUP, "0x1"] });
+  assert.equal(socket.listenerCount("data"), 1);
+  socket.notify("0x1", 4);
+  assert.equal(first.logs.length, 2);
+  await second.subscription.unsubscribe();
+  for (const event of ["data", "error", "connect"]) assert.equal(socket.listenerCount(event), 0, event);
+});
+
+test("a socket that was reconnected is subscribed to again", async () => {
+  const socket = new Socket();
+  const { subscription, logs } = await subscribe(new Compat(socket));
+  let connected = 0;
+  subscription.on("connected", () => (connected += 1));
+  socket.emit("connect");
+  await eventually("there is a new subscription", () => subscription.filterId === "0x2");
+  socket.notify("0x1", 1);
+  socket.notify("0x2", 2);
+  await eventually("the new one is heard", () => logs.length === 3);
+  assert.deepEqual(logs.map(({ data }) => data), ["0x65", "0x66", "0x02"]);
+  assert.equal(connected, 1);
+  await subscription.unsubscribe();
+});
+
+test("a socket of a node without subscriptions is polled", async () => {
+  const socket = new Socket(false);
+  const { send } = socket;
+  socket.send = (payload, callback) => {
+    const table = { eth_blockNumber: "0x11", priv_getLogs: [log(1)] };
+    const result = table[payload.method];
+    if (result === undefined) return send.call(socket, payload, callback);
+    callback(null, { jsonrpc: "2.0", id: payload.id, result });
+  };
+  const { subscription, logs } = await subscribe(new Compat(socket), { fromBlock: 0 });
+  await eventually("a log is there", () => logs.length === 1);
+  assert.equal(socket.listenerCount("data"), 0);
+  await subscription.unsubscribe();
+});

@@ -1,0 +1,5 @@
+// Type-checked only: the entry for viem from CommonJS.
+
+import { privacyActions } from "@coterie/sdk/viem";
+
+export const actions: object = privacyActions({});
