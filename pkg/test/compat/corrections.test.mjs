@@ -381,6 +381,18 @@ test("web3-eea's names do the same", async () => {
   });
 });
 
+test("the hash in a log's id is Keccak-256 at every length", async () => {
+  const { keccak256, stringToBytes } = await import("viem");
+  // Around one and two blocks of 136 bytes, and where the padding is one byte.
+  const lengths = [0, 1, 31, 32, 55, 56, 63, 64, 127, 128, 134, 135, 136, 137, 138, 200, 271, 272, 273, 407, 408, 409];
+  const texts = lengths.map((length) => Array.from({ length }, (_, i) => ((i * 7 + length) % 16).toString(16)).join(""));
+  const logs = texts.map((blockHash) => ({ blockHash, transactionHash: "", logIndex: "" }));
+  await withNode({ priv_getLogs: logs }, async ({ priv }) => {
+    const ids = (await priv.getLogs(keys[0], {})).map(({ id }) => id);
+    assert.deepEqual(ids, texts.map((text) => `log_${keccak256(stringToBytes(text)).slice(2, 10)}`));
+  });
+});
+
 test("require gives the constructor, as it did", () => {
   const require = createRequire(import.meta.url);
   const Web3Quorum = require("@coterie/sdk/compat");
