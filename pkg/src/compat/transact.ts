@@ -16,6 +16,8 @@ import { count, quantity } from "./format.js";
 import type Web3Quorum from "./index.js";
 
 const GAS_LIMIT = 3_000_000n;
+/** Timers take no more: above it they do not wait at all. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** The private key, which web3 writes with 0x and web3js-quorum without. */
 export function privateKey(value: unknown): Hex | Uint8Array {
@@ -131,7 +133,7 @@ export async function waitForTransactionReceipt(
       error.message = `Timed out after ${after} waiting for transaction to be mined`;
       throw error;
     }
-    await new Promise((resolve) => setTimeout(resolve, delay));
+    await new Promise((resolve) => setTimeout(resolve, Math.min(delay, TIMER_MS_MAX)));
   }
   const receipt = (await connection.request("priv_getTransactionReceipt", [hash])) as Web3Quorum.PrivateTransactionReceipt | null;
   if (receipt?.privacyGroupId && receipt.status !== "0x1") {

@@ -206,6 +206,24 @@ test("waiting ends at once when the node refuses, and goes on over a broken conn
   assert.equal(late.hash, HASH);
 });
 
+test("waiting waits, however long the delay is", async (t) => {
+  const { setTimeout } = globalThis;
+  const waits = [];
+  // What a timer is told that is longer than any test; above 2^31-1 it would not wait at all.
+  t.mock.method(globalThis, "setTimeout", (callback, ms, ...rest) => {
+    if (ms < 2 ** 31 - 1) return setTimeout(callback, ms, ...rest);
+    waits.push(ms);
+    return setTimeout(callback, 0, ...rest);
+  });
+  for (const delay of [2 ** 31, Infinity]) {
+    let polls = 0;
+    await withNode({ eth_getTransactionReceipt: () => (++polls < 3 ? null : {}) }, async ({ priv }) => {
+      assert.deepEqual(await priv.waitForTransactionReceipt(HASH, 10, delay), SUCCESS);
+    });
+  }
+  assert.deepEqual(waits, [1, 1, 1, 1].map(() => 2 ** 31 - 1));
+});
+
 test("a group's id is not lost when creating it fails", async () => {
   const down = () => {
     throw new Refusal(-50100, "Error communicating with enclave");
