@@ -126,7 +126,19 @@ export class PrivateSubscription extends Emitter {
 
   /** Tells an error; polling goes on. */
   fail(error: unknown): void {
-    if (!this.#stopped) this.emit("error", error);
+    this.tell("error", error);
+  }
+
+  /** Tells what is no log. What a listener throws is uncaught, as it is for `data`, and ends nothing. */
+  tell(event: string, ...values: unknown[]): void {
+    if (this.#stopped) return;
+    try {
+      this.emit(event, ...values);
+    } catch (thrown) {
+      queueMicrotask(() => {
+        throw thrown;
+      });
+    }
   }
 
   /** What waited for a listener, and what has come; not before the caller has its promise. */
@@ -287,7 +299,7 @@ class Notifications implements Source {
   readonly #failed = (error: unknown) => this.#of.fail(error);
 
   readonly #connected = () => {
-    this.#of.emit("connected");
+    this.#of.tell("connected");
     // Before the first answer the request itself waits for the socket. Later the node has forgotten
     // the subscription with the old socket.
     if (this.#id === undefined) return;

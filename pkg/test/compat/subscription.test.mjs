@@ -184,6 +184,43 @@ test("a filter that the node has forgotten is made again", async () => {
   await node.stop();
 });
 
+test("a listener that throws is uncaught, and polling goes on", async () => {
+  let polls = 0;
+  const node = await startScripted({
+    eth_blockNumber: "0x11",
+    priv_newFilter: "0x9",
+    priv_getFilterChanges: () => {
+      polls += 1;
+      if (polls < 3) throw new Refusal(-32603, "Internal error");
+      return [log(polls)];
+    },
+    priv_uninstallFilter: true,
+  });
+  const uncaught = [];
+  const [before, rejected] = ["uncaughtException", "unhandledRejection"].map((name) => process.listeners(name));
+  const mine = { uncaughtException: (error) => uncaught.push(error.message), unhandledRejection: (error) => uncaught.push(`rejected: ${error}`) };
+  for (const [name, listener] of Object.entries(mine)) process.removeAllListeners(name).on(name, listener);
+  try {
+    const { priv } = new Compat(node.url);
+    priv.subscriptionPollingInterval = 5;
+    const subscription = await priv.subscribeWithPolling(GROUP, {});
+    let logs = 0;
+    subscription.on("error", ({ message }) => {
+      throw new Error(`thrown for ${message}`);
+    });
+    subscription.on("data", () => (logs += 1));
+    await eventually("it goes on", () => logs > 1);
+    await subscription.unsubscribe();
+  } finally {
+    for (const name of Object.keys(mine)) process.removeAllListeners(name);
+    for (const listener of before) process.on("uncaughtException", listener);
+    for (const listener of rejected) process.on("unhandledRejection", listener);
+  }
+  const thrown = "thrown for Returned error: Internal error";
+  assert.deepEqual(uncaught, [thrown, thrown]);
+  await node.stop();
+});
+
 test("a failure to end it is a rejection", async () => {
   const node = await startScripted({ priv_newFilter: "0x9", priv_getFilterChanges: [] });
   const { subscription } = await subscribe(new Compat(node.url));
