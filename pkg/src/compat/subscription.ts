@@ -124,6 +124,11 @@ export class PrivateSubscription extends Emitter {
     this.#deliver();
   }
 
+  /** Whether it was ended. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
   /** Tells an error; polling goes on. */
   fail(error: unknown): void {
     this.tell("error", error);
@@ -167,6 +172,8 @@ class NodeFilter implements Source {
   readonly #of: PrivateSubscription;
   /** Past logs are asked for once, when the caller wants them. */
   #past: boolean;
+  /** Where a filter begins that replaces a forgotten one; undefined when the node does not tell. */
+  #from: number | string | undefined;
 
   constructor(connection: Connection, of: PrivateSubscription) {
     this.#connection = connection;
@@ -174,21 +181,25 @@ class NodeFilter implements Source {
     this.#past = (of.filter.fromBlock ?? null) !== null;
   }
 
-  start(): Promise<string> {
-    return this.#connection.request("priv_newFilter", [this.#of.privacyGroupId, this.#of.filter]) as Promise<string>;
+  async start(): Promise<string> {
+    const { filter } = this.#of;
+    const { fromBlock } = filter;
+    // Asked before the filter is there, so that nothing lies between the two.
+    this.#from = isMoving(fromBlock) ? await this.#fromNow(this.#past ? 0n : 1n) : fromBlock;
+    return this.#make(filter);
   }
 
   async poll(): Promise<Logs> {
     const params = [this.#of.privacyGroupId, this.#of.filterId];
     try {
-      const past = this.#past ? ((await this.#connection.request("priv_getFilterLogs", params)) as Logs) : [];
-      this.#past = false;
-      return [...past, ...((await this.#connection.request("priv_getFilterChanges", params)) as Logs)];
+      if (this.#past) {
+        this.#of.accept((await this.#connection.request("priv_getFilterLogs", params)) as Logs);
+        this.#past = false;
+      }
+      return (await this.#connection.request("priv_getFilterChanges", params)) as Logs;
     } catch (error) {
       if (!(error instanceof RpcError && /filter not found/i.test(error.message))) throw error;
-      // The node forgot it, as after a restart: a new one, and what was missed in between.
-      this.#of.filterId = await this.start();
-      this.#past = true;
+      await this.#replace();
       return [];
     }
   }
@@ -197,6 +208,41 @@ class NodeFilter implements Source {
     await this.#connection.request("priv_uninstallFilter", [this.#of.privacyGroupId, id]);
     return id;
   }
+
+  #make(filter: Web3Quorum.LogFilter): Promise<string> {
+    return this.#connection.request("priv_newFilter", [this.#of.privacyGroupId, filter]) as Promise<string>;
+  }
+
+  /** The node forgot the filter, as after a restart: a new one, and what was missed in between. */
+  async #replace(): Promise<void> {
+    const { filter } = this.#of;
+    const fromBlock = this.#from;
+    const id = await this.#make(fromBlock === undefined ? filter : { ...filter, fromBlock });
+    if (this.#of.stopped) {
+      // Nobody is left to be told of a failure; the node forgets filters that are not asked for.
+      await this.stop(id).catch(() => {});
+      return;
+    }
+    this.#of.filterId = id;
+    this.#past = fromBlock !== undefined;
+  }
+
+  /** A block counted from the newest one; undefined when the node does not tell. */
+  async #fromNow(more: bigint): Promise<string | undefined> {
+    try {
+      const head = BigInt((await this.#connection.request("eth_blockNumber", [])) as string);
+      return `0x${(head + more).toString(16)}`;
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      return undefined;
+    }
+  }
+}
+
+/** Whether this is another block later: none given, or a name like `latest`. */
+function isMoving(block: unknown): boolean {
+  const name = block ?? "latest";
+  return typeof name === "string" && /^[a-z]+$/.test(name) && name !== "earliest";
 }
 
 /** `priv_getLogs` again and again, for nodes that have no filters. */

@@ -165,22 +165,122 @@ test("the polling interval is the one that is set when it begins", async () => {
   await node.stop();
 });
 
-test("a filter that the node has forgotten is made again", async () => {
-  let filters = 0;
+test("past logs are told although what follows them fails", async () => {
+  let asked = 0;
   const node = await startScripted({
-    priv_newFilter: () => `0x${(filters += 1)}`,
+    priv_newFilter: "0x9",
     priv_getFilterLogs: [log(1)],
+    priv_getFilterChanges: () => {
+      if (++asked === 1) throw new Refusal(-32603, "Internal error");
+      return asked === 2 ? [log(2)] : [];
+    },
+    priv_uninstallFilter: true,
+  });
+  const { subscription, logs, errors } = await subscribe(new Compat(node.url), { fromBlock: 1 });
+  await eventually("both are there", () => logs.length === 2);
+  assert.deepEqual(logs.map(({ data }) => data), ["0x01", "0x02"]);
+  assert.equal(errors.length, 1);
+  assert.equal(node.requests.filter(({ method }) => method === "priv_getFilterLogs").length, 1);
+  await subscription.unsubscribe();
+  await node.stop();
+});
+
+test("past logs are asked for again when the node could not give them", async () => {
+  let asked = 0;
+  const node = await startScripted({
+    priv_newFilter: "0x9",
+    priv_getFilterLogs: () => {
+      if (++asked === 1) throw new Refusal(-32603, "Internal error");
+      return [log(1)];
+    },
+    priv_getFilterChanges: [],
+    priv_uninstallFilter: true,
+  });
+  const { subscription, logs, errors } = await subscribe(new Compat(node.url), { fromBlock: 1 });
+  await eventually("it is there", () => logs.length === 1);
+  assert.equal(errors.length, 1);
+  await subscription.unsubscribe();
+  await node.stop();
+});
+
+/** A node that keeps each filter's logs from its first block on, and forgets the first filter. */
+function forgetful(chain, more = {}) {
+  const filters = [];
+  const matching = (id) => {
+    const { fromBlock } = filters[Number(id) - 1];
+    const first = fromBlock === "earliest" ? 0 : Number(fromBlock ?? Infinity);
+    return chain.filter(({ blockNumber }) => Number(blockNumber) >= first);
+  };
+  const table = {
+    eth_blockNumber: "0x11",
+    priv_newFilter: (_, filter) => `0x${filters.push(filter).toString(16)}`,
+    priv_getFilterLogs: (_, id) => matching(id),
     priv_getFilterChanges: (_, id) => {
       if (id === "0x1") throw new Refusal(-32000, "Filter not found");
       return [];
     },
     priv_uninstallFilter: true,
-  });
+    ...more,
+  };
+  return { table, filters };
+}
+
+test("a filter that the node has forgotten is made again, from where the subscription began", async () => {
+  const at = (n) => log(n, { blockNumber: `0x${n.toString(16)}` });
+  const chain = [at(1), at(17), at(18), at(19)];
+  const cases = [
+    [{}, "0x12", ["0x12", "0x13"]],
+    [{ fromBlock: "latest" }, "0x11", ["0x11", "0x12", "0x13"]],
+    [{ fromBlock: 18 }, 18, ["0x12", "0x13"]],
+    [{ fromBlock: "earliest" }, "earliest", ["0x01", "0x11", "0x12", "0x13"]],
+  ];
+  for (const [filter, fromBlock, expected] of cases) {
+    const { table, filters } = forgetful(chain);
+    const node = await startScripted(table);
+    const { subscription, logs, errors } = await subscribe(new Compat(node.url), { ...filter, topics: [] });
+    await eventually("what was missed is there", () => logs.length === expected.length && subscription.filterId === "0x2");
+    // Another poll or two must not bring more.
+    await eventually("it polls", () => node.requests.filter(({ params }) => params[1] === "0x2").length > 3);
+    assert.deepEqual(logs.map(({ data }) => data), expected);
+    assert.deepEqual(errors, []);
+    assert.deepEqual(filters, [{ ...filter, topics: [] }, { topics: [], fromBlock }]);
+    await subscription.unsubscribe();
+    await node.stop();
+  }
+});
+
+test("a filter is made again on a node that does not tell its newest block, too", async () => {
+  const { table, filters } = forgetful([log(1)]);
+  delete table.eth_blockNumber;
+  const node = await startScripted(table);
   const { subscription, logs, errors } = await subscribe(new Compat(node.url));
-  await eventually("what was missed is there", () => logs.length === 1);
-  assert.deepEqual(errors, []);
-  assert.equal(subscription.filterId, "0x2");
+  await eventually("it polls", () => node.requests.filter(({ params }) => params[1] === "0x2").length > 3);
+  assert.deepEqual([filters, logs, errors], [[{}, {}], [], []]);
   await subscription.unsubscribe();
+  await node.stop();
+});
+
+test("a filter that is made again after the end is taken away at once", async () => {
+  let made;
+  const making = new Promise((resolve) => (made = resolve));
+  let answer;
+  const { table } = forgetful([]);
+  const { priv_newFilter: make } = table;
+  table.priv_newFilter = async (...params) => {
+    const id = make(...params);
+    if (id === "0x1") return id;
+    made();
+    await new Promise((resolve) => (answer = resolve));
+    return id;
+  };
+  const node = await startScripted(table);
+  const { subscription } = await subscribe(new Compat(node.url));
+  await making;
+  await subscription.unsubscribe();
+  answer();
+  const gone = () => node.requests.filter(({ method }) => method === "priv_uninstallFilter").map(({ params }) => params[1]);
+  await eventually("both are gone", () => gone().length === 2);
+  assert.deepEqual(gone(), ["0x1", "0x2"]);
   await node.stop();
 });
 
