@@ -132,20 +132,26 @@ async function countOf(
 
 /** Sends a private transaction; tells what it sent. */
 export async function send(session: Session, request: PrivateTransactionRequest): Promise<Sent> {
-  const failed = async (marker: Hash) => {
-    const found = await receipt(session, marker);
-    return found !== null && found.status !== "success";
-  };
   const { result: hash, raw, nonce, group, from } = await inTurn(
     session,
     request,
     (bytes, signal) => submitRaw(session, bytes, signal),
-    failed,
+    (marker) => hasFailed(session, marker),
   );
   session.remember(hash, group);
   const creates = request.to === undefined || request.to === null;
   const contractAddress = creates ? privateContractAddress(from, nonce, group) : null;
   return { hash, raw, nonce, from, privacyGroupId: group, contractAddress };
+}
+
+/** Whether a receipt says that it had no effect, so that its nonce is unused. */
+async function hasFailed(session: Session, marker: Hash): Promise<boolean> {
+  const found = await ask(session, marker);
+  return found !== null && found.status !== "success";
+}
+
+async function ask(session: Session, marker: Hash): Promise<PrivateReceipt | null> {
+  return toReceipt(await session.rpc("priv_getTransactionReceipt", [marker]), marker);
 }
 
 async function submitRaw(
@@ -188,13 +194,13 @@ export async function waitForReceipt(
   return receipt;
 }
 
-/** A private transaction that failed left its nonce unused: what is remembered is wrong. */
+/** A private transaction that failed left its nonce unused: the queue is told. */
 async function noteReceipt(session: Session, receipt: PrivateReceipt): Promise<void> {
-  const { status, from: address, privacyGroupId: group } = receipt;
+  const { status, from: address, privacyGroupId: group, transactionHash } = receipt;
   if (status === "success" || address === undefined || group === undefined) return;
   // Who has not asked for it has sent nothing.
   if (!session.knowsChainId) return;
-  session.nonces.forget({ address, group, chainId: await session.chainId() });
+  session.nonces.failed?.({ address, group, chainId: await session.chainId() }, transactionHash);
 }
 
 /** Sends, waits, and throws unless the transaction had its effect. */
@@ -211,7 +217,7 @@ export async function execute(
 /** The receipt as it is now; null when there is none (yet, or for this node). */
 export async function receipt(session: Session, hash: Hash): Promise<PrivateReceipt | null> {
   const marker = toHash(hash, "hash");
-  const found = toReceipt(await session.rpc("priv_getTransactionReceipt", [marker]), marker);
+  const found = await ask(session, marker);
   if (found) await noteReceipt(session, found);
   return found;
 }
@@ -402,11 +408,26 @@ export type DistributeRequest = PrivateTransactionRequest & {
   readonly markerSigner?: Address | null | undefined;
 };
 
+/** How long a distributed transaction keeps its nonce when this client sends no marker for it. */
+const RESERVED_MS = 30_000;
+
 /** Distributes a private transaction to its recipients without a marker. */
 export async function distribute(session: Session, request: DistributeRequest): Promise<PayloadKey> {
   const { markerSigner = session.signer.address } = toObject(request, "request");
-  const { result } = await inTurn(session, request, (raw, signal) =>
-    submitDistribution(session, raw, markerSigner, signal),
+  let at = 0;
+  const { result } = await inTurn(
+    session,
+    request,
+    async (raw, signal) => {
+      const key = await submitDistribution(session, raw, markerSigner, signal);
+      at = Date.now();
+      return key;
+    },
+    // Without a marker it comes to nothing.
+    async (key) => {
+      const marker = session.markerOf(key);
+      return marker ? hasFailed(session, marker) : Date.now() - at >= RESERVED_MS;
+    },
   );
   return result;
 }
@@ -496,6 +517,7 @@ export async function sendMarker(
       },
     },
   );
+  session.mark(data, hash);
   if (it.privacyGroupId !== undefined) session.remember(hash, groupId(it.privacyGroupId));
   return hash;
 }

@@ -135,7 +135,9 @@ export interface PrivacyClient {
   ): AsyncGenerator<PrivateLog, void, undefined>;
   /**
    * Distributes a private transaction to its recipients and leaves the marker to the caller, who
-   * sends what it returns in a transaction to 0x7d, for example by {@link sendMarker}.
+   * sends what it returns in a transaction to 0x7d, for example by {@link sendMarker}. Its nonce is
+   * kept for 30 seconds, and longer when this client sends the marker: until then, what is sent
+   * after it in the same group has no effect unless the marker comes first.
    *
    * @example
    * const hash = await client.sendMarker(await client.distributeTransaction({ privacyGroupId, to, data }));

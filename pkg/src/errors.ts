@@ -31,6 +31,9 @@ export interface PrivacyErrorOptions {
   readonly hint?: string | undefined;
 }
 
+/** What errors of all copies of this module have: ESM, CommonJS and `slim` have one each. */
+const BRAND = Symbol.for("@coterie/sdk/error");
+
 /**
  * The base of all errors of the SDK.
  *
@@ -42,7 +45,20 @@ export interface PrivacyErrorOptions {
  * }
  */
 export class PrivacyError extends Error {
-  override name = "PrivacyError";
+  /** True for errors of the same class also when another copy of this module made them. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (Function.prototype[Symbol.hasInstance].call(this, value)) return true;
+    // Classes that callers derive have no name of their own here.
+    if (!Object.hasOwn(this.prototype, "name") || member(value, BRAND) !== true) return false;
+    for (let it = value; it; it = Object.getPrototypeOf(it)) {
+      if (Object.hasOwn(it, "name") && member(it, "name") === this.prototype.name) return true;
+    }
+    return false;
+  }
+  static {
+    this.prototype.name = "PrivacyError";
+    Object.defineProperty(this.prototype, BRAND, { value: true });
+  }
   /** A stable word for the kind of error. */
   readonly code: string;
   /** The number of the JSON-RPC error, if there was one. */
@@ -68,7 +84,9 @@ export class PrivacyError extends Error {
  * try { groupId("too short"); } catch (error) { console.log(error instanceof InvalidInputError); }
  */
 export class InvalidInputError extends PrivacyError {
-  override name = "InvalidInputError";
+  static {
+    this.prototype.name = "InvalidInputError";
+  }
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, { code: "INVALID_INPUT", ...options });
   }
@@ -82,7 +100,9 @@ export class InvalidInputError extends PrivacyError {
  * try { parsePrivateTransaction("0x00"); } catch (error) { console.log(error.name); } // DecodeError
  */
 export class DecodeError extends PrivacyError {
-  override name = "DecodeError";
+  static {
+    this.prototype.name = "DecodeError";
+  }
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, { code: "DECODE", ...options });
   }
@@ -95,7 +115,9 @@ export class DecodeError extends PrivacyError {
  * if (error instanceof SignatureError) console.log("the signer does not hold this account's key");
  */
 export class SignatureError extends PrivacyError {
-  override name = "SignatureError";
+  static {
+    this.prototype.name = "SignatureError";
+  }
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, { code: "SIGNATURE", ...options });
   }
@@ -109,7 +131,9 @@ export class SignatureError extends PrivacyError {
  * if (error instanceof UnsupportedAccountError) console.log("use a local account");
  */
 export class UnsupportedAccountError extends PrivacyError {
-  override name = "UnsupportedAccountError";
+  static {
+    this.prototype.name = "UnsupportedAccountError";
+  }
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, {
       code: "UNSUPPORTED_ACCOUNT",
@@ -126,7 +150,9 @@ export class UnsupportedAccountError extends PrivacyError {
  * if (error instanceof MissingOptionError) console.log(error.message);
  */
 export class MissingOptionError extends PrivacyError {
-  override name = "MissingOptionError";
+  static {
+    this.prototype.name = "MissingOptionError";
+  }
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, { code: "MISSING_OPTION", ...options });
   }
@@ -140,7 +166,9 @@ export class MissingOptionError extends PrivacyError {
  * await init(fetch("/core.wasm"));
  */
 export class NotInitializedError extends PrivacyError {
-  override name = "NotInitializedError";
+  static {
+    this.prototype.name = "NotInitializedError";
+  }
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, { code: "NOT_INITIALIZED", hint: "Await init() first.", ...options });
   }
@@ -153,7 +181,9 @@ export class NotInitializedError extends PrivacyError {
  * await client.waitForReceipt(hash, { signal: AbortSignal.timeout(5000) }); // may throw AbortError
  */
 export class AbortError extends PrivacyError {
-  override name = "AbortError";
+  static {
+    this.prototype.name = "AbortError";
+  }
   constructor(reason?: unknown) {
     super("the operation was aborted", { code: "ABORTED", cause: reason });
   }
@@ -167,7 +197,9 @@ export class AbortError extends PrivacyError {
  * if (error instanceof ConnectionError) scheduleRetry();
  */
 export class ConnectionError extends PrivacyError {
-  override name = "ConnectionError";
+  static {
+    this.prototype.name = "ConnectionError";
+  }
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, { code: "CONNECTION", ...options });
   }
@@ -180,7 +212,9 @@ export class ConnectionError extends PrivacyError {
  * createPrivacyClient({ url, requestTimeout: 10_000 });
  */
 export class RequestTimeoutError extends ConnectionError {
-  override name = "RequestTimeoutError";
+  static {
+    this.prototype.name = "RequestTimeoutError";
+  }
   constructor(method: string, timeoutMs: number) {
     super(`${method} was not answered within ${timeoutMs} ms`, { code: "REQUEST_TIMEOUT" });
   }
@@ -193,7 +227,9 @@ export class RequestTimeoutError extends ConnectionError {
  * if (error instanceof HttpError && error.status === 503) scheduleRetry();
  */
 export class HttpError extends PrivacyError {
-  override name = "HttpError";
+  static {
+    this.prototype.name = "HttpError";
+  }
   /** The HTTP status. */
   readonly status: number;
   constructor(status: number, message: string, options: PrivacyErrorOptions = {}) {
@@ -209,7 +245,9 @@ export class HttpError extends PrivacyError {
  * if (error instanceof InvalidResponseError) console.error("is this a node?", error.message);
  */
 export class InvalidResponseError extends PrivacyError {
-  override name = "InvalidResponseError";
+  static {
+    this.prototype.name = "InvalidResponseError";
+  }
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, { code: "INVALID_RESPONSE", ...options });
   }
@@ -243,7 +281,9 @@ export interface RpcErrorOptions extends PrivacyErrorOptions {
  * if (error instanceof RpcError) console.error(error.method, error.rpcCode, error.message);
  */
 export class RpcError extends PrivacyError {
-  override name = "RpcError";
+  static {
+    this.prototype.name = "RpcError";
+  }
   /** The method that was called. */
   readonly method: string | undefined;
   constructor(message: string, options: RpcErrorOptions = {}) {
@@ -271,7 +311,9 @@ export class RpcError extends PrivacyError {
  * if (error instanceof GroupNotFoundError) await client.groups.create({ participants });
  */
 export class GroupNotFoundError extends RpcError {
-  override name = "GroupNotFoundError";
+  static {
+    this.prototype.name = "GroupNotFoundError";
+  }
 }
 
 /**
@@ -281,7 +323,9 @@ export class GroupNotFoundError extends RpcError {
  * if (error instanceof GroupExistsError) console.error("choose another id");
  */
 export class GroupExistsError extends RpcError {
-  override name = "GroupExistsError";
+  static {
+    this.prototype.name = "GroupExistsError";
+  }
 }
 
 /**
@@ -291,7 +335,9 @@ export class GroupExistsError extends RpcError {
  * if (error instanceof GroupUnknownToMemberError) console.log("waits for", error.enclaveKey);
  */
 export class GroupUnknownToMemberError extends RpcError {
-  override name = "GroupUnknownToMemberError";
+  static {
+    this.prototype.name = "GroupUnknownToMemberError";
+  }
 }
 
 /**
@@ -301,7 +347,9 @@ export class GroupUnknownToMemberError extends RpcError {
  * if (error instanceof NotAParticipantError) console.error("this is not for us");
  */
 export class NotAParticipantError extends RpcError {
-  override name = "NotAParticipantError";
+  static {
+    this.prototype.name = "NotAParticipantError";
+  }
 }
 
 /**
@@ -311,7 +359,9 @@ export class NotAParticipantError extends RpcError {
  * if (error instanceof EnclaveKeyMismatchError) console.error("wrong node, or wrong enclaveKey");
  */
 export class EnclaveKeyMismatchError extends RpcError {
-  override name = "EnclaveKeyMismatchError";
+  static {
+    this.prototype.name = "EnclaveKeyMismatchError";
+  }
 }
 
 /**
@@ -321,7 +371,9 @@ export class EnclaveKeyMismatchError extends RpcError {
  * if (error instanceof NonceTooLowError) await client.sendTransaction({ privacyGroupId, to, data });
  */
 export class NonceTooLowError extends RpcError {
-  override name = "NonceTooLowError";
+  static {
+    this.prototype.name = "NonceTooLowError";
+  }
 }
 
 /**
@@ -332,7 +384,9 @@ export class NonceTooLowError extends RpcError {
  * if (error instanceof InvalidTransactionError) console.error(error.code, error.detail);
  */
 export class InvalidTransactionError extends RpcError {
-  override name = "InvalidTransactionError";
+  static {
+    this.prototype.name = "InvalidTransactionError";
+  }
 }
 
 /**
@@ -342,7 +396,9 @@ export class InvalidTransactionError extends RpcError {
  * if (error instanceof TooManyMembersError) console.error(error.detail);
  */
 export class TooManyMembersError extends RpcError {
-  override name = "TooManyMembersError";
+  static {
+    this.prototype.name = "TooManyMembersError";
+  }
 }
 
 /**
@@ -352,7 +408,9 @@ export class TooManyMembersError extends RpcError {
  * if (error instanceof RecipientUnknownError) console.error("who is", error.enclaveKey);
  */
 export class RecipientUnknownError extends RpcError {
-  override name = "RecipientUnknownError";
+  static {
+    this.prototype.name = "RecipientUnknownError";
+  }
 }
 
 /**
@@ -362,7 +420,9 @@ export class RecipientUnknownError extends RpcError {
  * if (error instanceof RecipientUnavailableError) scheduleRetry();
  */
 export class RecipientUnavailableError extends RpcError {
-  override name = "RecipientUnavailableError";
+  static {
+    this.prototype.name = "RecipientUnavailableError";
+  }
 }
 
 /**
@@ -372,7 +432,9 @@ export class RecipientUnavailableError extends RpcError {
  * if (error instanceof DefinitionDiffersError) console.error(error.enclaveKey, error.detail);
  */
 export class DefinitionDiffersError extends RpcError {
-  override name = "DefinitionDiffersError";
+  static {
+    this.prototype.name = "DefinitionDiffersError";
+  }
 }
 
 /**
@@ -382,7 +444,9 @@ export class DefinitionDiffersError extends RpcError {
  * if (error instanceof EnclaveUnavailableError) scheduleRetry();
  */
 export class EnclaveUnavailableError extends RpcError {
-  override name = "EnclaveUnavailableError";
+  static {
+    this.prototype.name = "EnclaveUnavailableError";
+  }
 }
 
 /**
@@ -392,7 +456,9 @@ export class EnclaveUnavailableError extends RpcError {
  * if (error instanceof PayloadTooLargeError) console.error("split it");
  */
 export class PayloadTooLargeError extends RpcError {
-  override name = "PayloadTooLargeError";
+  static {
+    this.prototype.name = "PayloadTooLargeError";
+  }
 }
 
 /**
@@ -402,7 +468,9 @@ export class PayloadTooLargeError extends RpcError {
  * if (error instanceof MarkerRefusedError && error.code === "MARKER_INTRINSIC_GAS") raiseGas();
  */
 export class MarkerRefusedError extends RpcError {
-  override name = "MarkerRefusedError";
+  static {
+    this.prototype.name = "MarkerRefusedError";
+  }
 }
 
 /**
@@ -412,7 +480,9 @@ export class MarkerRefusedError extends RpcError {
  * if (error instanceof NodeSyncingError) scheduleRetry();
  */
 export class NodeSyncingError extends RpcError {
-  override name = "NodeSyncingError";
+  static {
+    this.prototype.name = "NodeSyncingError";
+  }
 }
 
 /**
@@ -422,7 +492,9 @@ export class NodeSyncingError extends RpcError {
  * if (error instanceof ChainUnavailableError) scheduleRetry();
  */
 export class ChainUnavailableError extends RpcError {
-  override name = "ChainUnavailableError";
+  static {
+    this.prototype.name = "ChainUnavailableError";
+  }
 }
 
 /**
@@ -432,7 +504,9 @@ export class ChainUnavailableError extends RpcError {
  * if (error instanceof MethodDisabledError) console.error("not on this node:", error.method);
  */
 export class MethodDisabledError extends RpcError {
-  override name = "MethodDisabledError";
+  static {
+    this.prototype.name = "MethodDisabledError";
+  }
 }
 
 /**
@@ -442,7 +516,9 @@ export class MethodDisabledError extends RpcError {
  * if (error instanceof UnauthorizedError) renewToken();
  */
 export class UnauthorizedError extends RpcError {
-  override name = "UnauthorizedError";
+  static {
+    this.prototype.name = "UnauthorizedError";
+  }
 }
 
 /**
@@ -452,7 +528,9 @@ export class UnauthorizedError extends RpcError {
  * if (error instanceof InvalidParamsError) console.error(error.detail);
  */
 export class InvalidParamsError extends RpcError {
-  override name = "InvalidParamsError";
+  static {
+    this.prototype.name = "InvalidParamsError";
+  }
 }
 
 /**
@@ -462,7 +540,9 @@ export class InvalidParamsError extends RpcError {
  * if (error instanceof LimitExceededError) halveTheRange();
  */
 export class LimitExceededError extends RpcError {
-  override name = "LimitExceededError";
+  static {
+    this.prototype.name = "LimitExceededError";
+  }
 }
 
 /**
@@ -472,7 +552,9 @@ export class LimitExceededError extends RpcError {
  * if (error instanceof BlockNotFoundError) console.error("ask for an earlier block");
  */
 export class BlockNotFoundError extends RpcError {
-  override name = "BlockNotFoundError";
+  static {
+    this.prototype.name = "BlockNotFoundError";
+  }
 }
 
 /**
@@ -482,7 +564,9 @@ export class BlockNotFoundError extends RpcError {
  * if (error instanceof NotAMarkerError) console.error("a public transaction");
  */
 export class NotAMarkerError extends RpcError {
-  override name = "NotAMarkerError";
+  static {
+    this.prototype.name = "NotAMarkerError";
+  }
 }
 
 /**
@@ -493,7 +577,9 @@ export class NotAMarkerError extends RpcError {
  * if (error instanceof CallRevertedError) console.error(error.revert?.reason ?? error.revertData);
  */
 export class CallRevertedError extends RpcError {
-  override name = "CallRevertedError";
+  static {
+    this.prototype.name = "CallRevertedError";
+  }
   /** The bytes that the contract reverted with; `0x` when there were none. */
   readonly revertData: Hex;
   /** What they say. */
@@ -523,7 +609,9 @@ export class CallRevertedError extends RpcError {
  * if (error instanceof ReceiptTimeoutError) await client.waitForReceipt(error.hash);
  */
 export class ReceiptTimeoutError extends PrivacyError {
-  override name = "ReceiptTimeoutError";
+  static {
+    this.prototype.name = "ReceiptTimeoutError";
+  }
   /** The marker. */
   readonly hash: Hash;
   /** The group, if it is known. */
@@ -561,7 +649,9 @@ export class ReceiptTimeoutError extends PrivacyError {
  * if (error instanceof TransactionRevertedError) console.error(error.reason, error.revert?.reason);
  */
 export class TransactionRevertedError extends PrivacyError {
-  override name = "TransactionRevertedError";
+  static {
+    this.prototype.name = "TransactionRevertedError";
+  }
   readonly receipt: PrivateReceipt;
   /** The node's word; undefined on nodes that do not say. */
   readonly reason: ReceiptReason | undefined;
@@ -600,7 +690,9 @@ export class TransactionRevertedError extends PrivacyError {
  * if (error instanceof GroupLockedError) await client.groups.unlock({ privacyGroupId });
  */
 export class GroupLockedError extends PrivacyError {
-  override name = "GroupLockedError";
+  static {
+    this.prototype.name = "GroupLockedError";
+  }
   readonly groupId: GroupId | undefined;
   /** The receipt, if there is one. */
   readonly receipt: PrivateReceipt | undefined;
@@ -628,7 +720,9 @@ export class GroupLockedError extends PrivacyError {
  * if (error instanceof StaleMembershipError) await client.execute(request);
  */
 export class StaleMembershipError extends TransactionRevertedError {
-  override name = "StaleMembershipError";
+  static {
+    this.prototype.name = "StaleMembershipError";
+  }
 }
 
 /**
@@ -639,7 +733,9 @@ export class StaleMembershipError extends TransactionRevertedError {
  * if (error instanceof NonceConflictError) await client.execute(request);
  */
 export class NonceConflictError extends TransactionRevertedError {
-  override name = "NonceConflictError";
+  static {
+    this.prototype.name = "NonceConflictError";
+  }
 }
 
 /**
@@ -649,7 +745,9 @@ export class NonceConflictError extends TransactionRevertedError {
  * if (error instanceof MembershipLostError) console.error("we were removed");
  */
 export class MembershipLostError extends TransactionRevertedError {
-  override name = "MembershipLostError";
+  static {
+    this.prototype.name = "MembershipLostError";
+  }
 }
 
 /**
@@ -659,7 +757,9 @@ export class MembershipLostError extends TransactionRevertedError {
  * if (error instanceof DuplicateMarkerError) await client.getReceipt(error.receipt.decidedBy);
  */
 export class DuplicateMarkerError extends TransactionRevertedError {
-  override name = "DuplicateMarkerError";
+  static {
+    this.prototype.name = "DuplicateMarkerError";
+  }
 }
 
 /**
@@ -670,7 +770,9 @@ export class DuplicateMarkerError extends TransactionRevertedError {
  * if (error instanceof LatePayloadError) console.error("ask the sender's operator");
  */
 export class LatePayloadError extends TransactionRevertedError {
-  override name = "LatePayloadError";
+  static {
+    this.prototype.name = "LatePayloadError";
+  }
 }
 
 /**
@@ -680,7 +782,9 @@ export class LatePayloadError extends TransactionRevertedError {
  * if (error instanceof NotTheOwnerError) console.error("ask", await client.groups.owner({ privacyGroupId }));
  */
 export class NotTheOwnerError extends TransactionRevertedError {
-  override name = "NotTheOwnerError";
+  static {
+    this.prototype.name = "NotTheOwnerError";
+  }
 }
 
 /**
@@ -691,7 +795,9 @@ export class NotTheOwnerError extends TransactionRevertedError {
  * if (error instanceof AddMembersError && !error.unlocked) await client.groups.add(request);
  */
 export class AddMembersError extends PrivacyError {
-  override name = "AddMembersError";
+  static {
+    this.prototype.name = "AddMembersError";
+  }
   readonly groupId: GroupId;
   readonly unlocked: boolean;
   /** Why the group could not be unlocked, if that was tried. */
@@ -981,19 +1087,10 @@ export function isTransient(error: unknown): boolean {
   );
 }
 
-/**
- * Whether a request that failed like this has certainly had no effect.
- *
- * @internal
- */
-export function isRefusal(error: unknown): boolean {
-  return error instanceof RpcError || error instanceof DecodeError;
-}
-
 /** A member of an object of unknown shape. */
-function member(value: unknown, name: string): unknown {
+function member(value: unknown, name: PropertyKey): unknown {
   return typeof value === "object" && value !== null
-    ? (value as Record<string, unknown>)[name]
+    ? (value as Record<PropertyKey, unknown>)[name]
     : undefined;
 }
 

@@ -5,14 +5,15 @@
  * Sends of one account in one group go one after another: the node publishes markers in the order
  * in which the transactions reach it, and a nonce that overtakes another is invalid.
  *
- * A private transaction that fails leaves its nonce unused, and then all that were sent after it
- * are invalid. So what is remembered is given up when a receipt says that a transaction had no
- * effect, whether the caller waited for it or the queue looked itself, and when the node does not
- * come to count it for long.
+ * The next nonce is the first one from the node's count on that is not open: sent, and not counted
+ * yet. A private transaction that fails leaves its nonce unused, and then all that were sent after
+ * it are invalid. So when the nonce that the node counts next is open, and what was sent with it is
+ * known to have failed, or does not come to be counted for long, everything open is given up.
  */
 
 import { NonceTooLowError, throwIfAborted } from "./errors.js";
-import type { Address } from "./types.js";
+import { orAborted } from "./wait.js";
+import type { Address, Hash } from "./types.js";
 
 /**
  * Whose nonces.
@@ -39,7 +40,10 @@ export interface NonceUse<T> {
   readonly signal?: AbortSignal | undefined;
   /** The next nonce as the node counts it. */
   read(): Promise<bigint>;
-  /** Sends with this nonce. A rejection gives the nonce back. */
+  /**
+   * Sends with this nonce. A rejection gives the nonce back. A text that it resolves to, such as
+   * the marker's hash, is what {@link Nonces.failed} knows it by.
+   */
   send(nonce: bigint): Promise<T>;
   /** Whether what was sent is known to have failed, so that its nonce is unused. */
   failed?(sent: T): Promise<boolean>;
@@ -56,45 +60,68 @@ export interface NonceUse<T> {
 export interface Nonces {
   /** Sends with the next nonce, after all earlier sends of the same key. */
   use<T>(key: NonceKey, use: NonceUse<T>): Promise<T>;
-  /** Forgets the key's nonces, so that the node is asked again. */
+  /**
+   * Tells that what was sent with this marker has failed, so that its nonce is unused. Markers that
+   * are not open are no matter: receipts may be read long afterwards.
+   */
+  failed?(key: NonceKey, marker: Hash): void;
+  /** Forgets the key's nonces, also those of sends in flight, so that the node is asked again. */
   forget(key: NonceKey): void;
 }
 
 /** How long an answer of the node is relied on, between sends that follow each other. */
 const FRESH_MS = 1000;
-/** How long what was sent counts although the node does not show it. */
+/** How long what was sent counts although the node does not come to count it. */
 const EXPIRY_MS = 300_000;
-/** Of how many sends it is remembered how to ask what became of them. */
+/** How many nonces of the caller's own are remembered, since the node may never be asked then. */
 const OPEN_MAX = 10_000;
 
+/** What was sent and is not counted yet. */
+interface Open {
+  readonly sent: unknown;
+  readonly at: number;
+  failed: () => Promise<boolean>;
+}
+
 interface Queue {
-  /** After what was sent last; undefined: ask the node. */
+  /** Where the search for the next nonce begins; undefined: ask the node. */
   next: bigint | undefined;
-  /** When the node was asked last. */
+  /** What the node counted last, since when, and when it was asked. */
+  counted: bigint;
+  countedAt: number;
   readAt: number;
-  sentAt: number;
-  /** What was sent and not counted yet: whether it is known to have failed. */
-  readonly open: Map<bigint, () => Promise<boolean>>;
+  /** When it was used last. */
+  usedAt: number;
+  /** By nonce. Another map when all is given up, so that a send still running adds nothing to it. */
+  open: Map<bigint, Open>;
   tail: Promise<unknown>;
   waiting: number;
 }
 
 /**
- * Nonces remembered in memory.
+ * Nonces remembered in memory. `expiry`: how long, in ms, a send counts that the node does not come
+ * to count; 300,000 when absent.
  *
  * @example
  * const client = createPrivacyClient({ url, signer, enclaveKey, nonces: memoryNonces() });
  */
-export function memoryNonces(options: { readonly expiry?: number | undefined } = {}): Nonces {
+export function memoryNonces(
+  options: { readonly expiry?: number | undefined } = {},
+): Required<Nonces> {
   return new MemoryNonces(options.expiry ?? EXPIRY_MS);
 }
 
-/** What clients share unless told otherwise. */
-let shared: Nonces | undefined;
+const SHARED = Symbol.for("@coterie/sdk/nonces/1");
 
-/** @internal */
-export function sharedNonces(): Nonces {
-  return (shared ??= memoryNonces());
+/**
+ * What clients share unless told otherwise: one in a program, however many copies of this module
+ * it has loaded.
+ *
+ * @internal
+ */
+export function sharedNonces(): Required<Nonces> {
+  const everywhere = globalThis as { [SHARED]?: Required<Nonces> };
+  return (everywhere[SHARED] ??= memoryNonces());
 }
 
 class MemoryNonces implements Nonces {
@@ -119,13 +146,22 @@ class MemoryNonces implements Nonces {
       }
     });
     queue.tail = turn.catch(() => {});
-    return turn;
+    return orAborted(turn, use.signal);
+  }
+
+  failed(key: NonceKey, marker: Hash): void {
+    const queue = this.#queues.get(idOf(key));
+    if (!queue) return;
+    // What that means, the node's count tells: another may have used the nonce.
+    queue.readAt = 0;
+    for (const open of queue.open.values()) {
+      if (String(open.sent).toLowerCase() === marker.toLowerCase()) open.failed = async () => true;
+    }
   }
 
   forget(key: NonceKey): void {
     const queue = this.#queues.get(idOf(key));
-    queue?.open.clear();
-    if (queue) queue.next = undefined;
+    if (queue) giveUp(queue);
   }
 
   async #send<T>(queue: Queue, use: NonceUse<T>): Promise<T> {
@@ -139,50 +175,57 @@ class MemoryNonces implements Nonces {
       // Somebody else has sent for this account.
       const fresh = await use.read();
       if (fresh <= nonce) throw error;
+      queue.next = fresh;
       return this.#sendWith(queue, use, fresh);
     }
   }
 
   async #next(queue: Queue, use: NonceUse<unknown>): Promise<bigint> {
     const now = Date.now();
-    if (queue.next !== undefined && now - queue.readAt < FRESH_MS) return queue.next;
-    const counted = await use.read();
-    queue.readAt = now;
-    for (const nonce of queue.open.keys()) if (nonce < counted) queue.open.delete(nonce);
-    // Read again: it may have been forgotten meanwhile.
-    if (queue.next === undefined || queue.next <= counted) return counted;
-    const failed = now - queue.sentAt >= this.#expiryMs || (await queue.open.get(counted)?.());
-    if (failed) {
-      queue.open.clear();
-      queue.next = undefined;
+    if (queue.next === undefined || now - queue.readAt >= FRESH_MS) {
+      queue.readAt = now;
+      const counted = await use.read();
+      // The chain was reset: nothing of what was sent is on it.
+      if (counted < queue.counted) giveUp(queue);
+      if (counted !== queue.counted) Object.assign(queue, { counted, countedAt: now });
+      for (const nonce of queue.open.keys()) if (nonce < counted) queue.open.delete(nonce);
+      const lowest = queue.open.get(counted);
+      if (lowest) {
+        const since = Math.max(lowest.at, queue.countedAt);
+        if (now - since >= this.#expiryMs || (await lowest.failed())) giveUp(queue);
+      }
+      queue.next = counted;
     }
-    return queue.next ?? counted;
+    while (queue.open.has(queue.next)) queue.next += 1n;
+    return queue.next;
   }
 
   async #sendWith<T>(queue: Queue, use: NonceUse<T>, nonce: bigint): Promise<T> {
-    const before = queue.next;
-    try {
-      const result = await use.send(nonce);
-      // One's own nonce out of turn, below or above, says nothing about the next one.
-      const inTurn = use.explicit === undefined || before === undefined || before === nonce;
-      queue.next = inTurn ? nonce + 1n : before;
-      queue.sentAt = Date.now();
-      if (use.failed && queue.open.size < OPEN_MAX) {
-        queue.open.set(nonce, () => use.failed!(result));
-      }
-      return result;
-    } catch (error) {
-      // Refused, or nobody knows: with the same nonce again at most one of the two has an effect.
-      // Earlier sends may not be mined yet, so what is known of them stays.
-      if (use.explicit === undefined && before !== undefined) queue.next = nonce;
-      throw error;
+    const { open } = queue;
+    // Refused, or nobody knows: with the same nonce again at most one of the two has an effect.
+    const sent = await use.send(nonce);
+    queue.usedAt = Date.now();
+    if (use.explicit === undefined || open.size < OPEN_MAX) {
+      // What cannot be told has not failed yet.
+      const failed = async () => (await use.failed?.(sent).catch(() => false)) ?? false;
+      open.set(nonce, { sent, at: queue.usedAt, failed });
     }
+    return sent;
   }
 
   #queue(id: string): Queue {
     let queue = this.#queues.get(id);
     if (!queue) {
-      queue = { next: undefined, readAt: 0, sentAt: 0, open: new Map(), tail: Promise.resolve(), waiting: 0 };
+      queue = {
+        next: undefined,
+        counted: 0n,
+        countedAt: 0,
+        readAt: 0,
+        usedAt: 0,
+        open: new Map(),
+        tail: Promise.resolve(),
+        waiting: 0,
+      };
       this.#queues.set(id, queue);
     }
     return queue;
@@ -190,13 +233,18 @@ class MemoryNonces implements Nonces {
 
   /** Drops what says nothing any more, so that a server does not remember every group for ever. */
   #prune(id: string, queue: Queue): void {
-    if (queue.waiting === 0 && queue.next === undefined) this.#queues.delete(id);
+    if (queue.waiting === 0 && queue.open.size === 0) this.#queues.delete(id);
     if (this.#queues.size < 1000) return;
     const now = Date.now();
     for (const [other, it] of this.#queues) {
-      if (it.waiting === 0 && now - it.sentAt >= this.#expiryMs) this.#queues.delete(other);
+      if (it.waiting === 0 && now - it.usedAt >= this.#expiryMs) this.#queues.delete(other);
     }
   }
+}
+
+function giveUp(queue: Queue): void {
+  queue.open = new Map();
+  queue.next = undefined;
 }
 
 function idOf({ address, group, chainId }: NonceKey): string {

@@ -11,7 +11,7 @@ import { toPolling, type Polling } from "./receipts.js";
 import { toNumberResult } from "./responses.js";
 import { createRpc, type HttpOptions, type RequestOptions, type Rpc, type Transport } from "./rpc.js";
 import { toSigner, type Signer } from "./signer.js";
-import type { Audience, EnclaveKey, GroupAbi, GroupId, Hash, Quantity } from "./types.js";
+import type { Audience, EnclaveKey, GroupAbi, GroupId, Hash, PayloadKey, Quantity } from "./types.js";
 
 /**
  * What clients of any kind can be told.
@@ -58,6 +58,8 @@ export class Session {
   #chainId: Promise<bigint> | undefined;
   /** Groups of what was sent last, for errors and for telling the queue of lost nonces. */
   readonly #sent = new Map<Hash, GroupId>();
+  /** Markers of what was distributed. */
+  readonly #marked = new Map<string, Hash>();
 
   /** `noSigner`: why there can be none, thrown by what needs one. */
   constructor(node: Rpc, options: SessionOptions, noSigner?: PrivacyError) {
@@ -115,16 +117,31 @@ export class Session {
 
   /** Remembers which group a marker is of. */
   remember(hash: Hash, group: GroupId): void {
-    this.#sent.set(hash, group);
-    if (this.#sent.size <= 10_000) return;
-    const [oldest] = this.#sent.keys();
-    if (oldest !== undefined) this.#sent.delete(oldest);
+    keep(this.#sent, hash, group);
+  }
+
+  /** Remembers which marker was sent for a distributed payload. */
+  mark(key: PayloadKey, hash: Hash): void {
+    keep(this.#marked, key.toLowerCase(), hash);
+  }
+
+  /** The marker that this session sent for a distributed payload. */
+  markerOf(key: PayloadKey): Hash | undefined {
+    return this.#marked.get(key.toLowerCase());
   }
 
   /** The group of a marker sent by this session. */
   groupOf(hash: Hash): GroupId | undefined {
     return this.#sent.get(hash);
   }
+}
+
+/** Adds to a map that must not grow for ever. */
+function keep<K, V>(map: Map<K, V>, key: K, value: V): void {
+  map.set(key, value);
+  if (map.size <= 10_000) return;
+  const [oldest] = map.keys();
+  if (oldest !== undefined) map.delete(oldest);
 }
 
 /** @internal */

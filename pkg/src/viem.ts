@@ -29,7 +29,6 @@ import * as actions from "./actions.js";
 import { clientOf, type PrivacyClient } from "./client.js";
 import { serializePrivateTransaction, type MarkerTransaction } from "./codec.js";
 import {
-  AbortError,
   InvalidInputError,
   UnsupportedAccountError,
   withCustomError,
@@ -39,6 +38,7 @@ import { toBigInt, toObject, toUint64 } from "./input.js";
 import { assertSuccess, type WaitOptions } from "./receipts.js";
 import { providerError, type Rpc } from "./rpc.js";
 import { Session, type SessionOptions } from "./session.js";
+import { orAborted } from "./wait.js";
 import { watchLogs, type WatchOptions } from "./watch.js";
 import type { TransactionSigner } from "./signer.js";
 import type {
@@ -300,16 +300,6 @@ function rpcOf(client: AnyClient): Rpc {
       }
     },
   };
-}
-
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(new AbortError(signal.reason));
-    if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
-  });
 }
 
 /** In whose name, for the single actions. */

@@ -1,6 +1,9 @@
-/** Waiting between polls. */
+/** Waiting, and ceasing to wait. */
 
 import { AbortError } from "./errors.js";
+
+/** The longest that a timer can be: with more it fires at once. */
+export const TIMER_MS_MAX = 0x7fffffff;
 
 /** Ends after `ms`, or rejects at once when the signal is aborted. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
@@ -16,7 +19,18 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
     const timer = setTimeout(() => {
       signal?.removeEventListener("abort", onAbort);
       resolve();
-    }, ms);
+    }, Math.min(ms, TIMER_MS_MAX));
     signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+/** The promise's outcome, or an AbortError as soon as the signal is aborted. */
+export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(new AbortError(signal.reason));
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
   });
 }

@@ -5,8 +5,9 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { test } from "node:test";
 
+import { ALICE, GROUP, KEY, TO } from "./lib/data.mjs";
+
 const require = createRequire(import.meta.url);
-const GROUP = "xQdJRZp0ejzJRqU6N3+EsFo+qTIcdWX50V6YTyvBepw=";
 
 for (const [format, load] of [["import", (name) => import(name)], ["require", async (name) => require(name)]]) {
   test(`${format}: entries share their classes and the loaded core`, async () => {
@@ -34,3 +35,42 @@ for (const [format, load] of [["import", (name) => import(name)], ["require", as
     await assert.rejects(client.call({ privacyGroupId: GROUP, to: slim.MANAGEMENT_ADDRESS }), slim.ConnectionError);
   });
 }
+
+test("import, require and slim know each other's errors", async () => {
+  const copies = [await import("@coterie/sdk"), require("@coterie/sdk"), await import("@coterie/sdk/slim"), require("@coterie/sdk/slim")];
+  for (const made of copies) {
+    for (const asked of copies) {
+      const error = new made.RequestTimeoutError("m", 1);
+      assert.ok(error instanceof asked.RequestTimeoutError);
+      assert.ok(error instanceof asked.ConnectionError);
+      assert.ok(error instanceof asked.PrivacyError);
+      assert.ok(!(error instanceof asked.RpcError));
+      assert.ok(!(new made.PrivacyError("m") instanceof asked.ConnectionError));
+    }
+  }
+  const [{ PrivacyError, RpcError }, other] = copies;
+  class Own extends PrivacyError {}
+  assert.ok(new Own("m") instanceof other.PrivacyError);
+  assert.ok(!(new RpcError("m") instanceof Own));
+  for (const value of [undefined, null, 1, {}, new Error("m"), { name: "PrivacyError" }]) assert.ok(!(value instanceof PrivacyError));
+  assert.equal(new RpcError("m").name, "RpcError");
+  assert.match(new RpcError("m").stack, /^RpcError: m/);
+});
+
+test("import and require send with one queue", async () => {
+  const nonces = [];
+  for (const sdk of [await import("@coterie/sdk"), require("@coterie/sdk")]) {
+    const answers = {
+      eth_chainId: () => "0x539",
+      priv_getTransactionCount: () => "0x0",
+      eea_sendRawTransaction: ([raw]) => `0x${nonces.push(sdk.parsePrivateTransaction(raw).nonce).toString().padStart(64, "0")}`,
+    };
+    const client = sdk.createPrivacyClient({
+      transport: { rpc: async (method, params) => answers[method](params) },
+      signer: sdk.privateKeySigner(KEY),
+      enclaveKey: ALICE,
+    });
+    await client.sendTransaction({ privacyGroupId: GROUP, to: TO });
+  }
+  assert.deepEqual(nonces, [0n, 1n]);
+});
