@@ -87,6 +87,102 @@ test("transactions that are sent at the same time have different nonces", async 
   });
 });
 
+/** A node that counts `counted` transactions, gives each send a marker of its own, and knows which failed. */
+function counting(privacyGroupId) {
+  const state = { counted: 9, failed: new Set(), markers: [] };
+  const receipt = (marker) => ({ ...SUCCESS, from: aliceAddress, privacyGroupId, ...(state.failed.has(marker) && { status: "0x0" }) });
+  const table = {
+    eea_sendRawTransaction: () => {
+      state.markers.push(`0x${(state.markers.length + 1).toString(16).padStart(64, "0")}`);
+      return state.markers.at(-1);
+    },
+    priv_getTransactionCount: () => `0x${state.counted.toString(16)}`,
+    priv_getTransactionReceipt: (marker) => (state.markers.includes(marker) && !state.failed.has(marker) ? null : receipt(marker)),
+  };
+  return { state, table };
+}
+
+const noncesOf = (node) =>
+  node.requests.filter(({ method }) => /RawTransaction$/.test(method)).map(({ params }) => Number(sdk.parsePrivateTransaction(params[0]).nonce));
+
+test("an old failure wipes no nonces, and one's own gives its nonce back", async () => {
+  const privacyGroupId = randomGroup();
+  const { state, table } = counting(privacyGroupId);
+  await withNode(table, async ({ priv }, node) => {
+    const send = () => priv.generateAndSendRawTransaction({ ...signer, privacyGroupId });
+    for (let i = 0; i < 3; i++) await send();
+    const old = `0x${"0d".repeat(32)}`;
+    state.failed.add(old);
+    assert.equal((await priv.waitForTransactionReceipt(old, 1, 1)).status, "0x0");
+    for (let i = 0; i < 2; i++) await send();
+    assert.deepEqual(noncesOf(node), [9, 10, 11, 12, 13]);
+    state.failed.add(state.markers[0]);
+    assert.equal((await priv.waitForTransactionReceipt(state.markers[0], 1, 1)).status, "0x0");
+    await send();
+    assert.deepEqual(noncesOf(node).slice(5), [9]);
+  });
+});
+
+test("a failure that nobody has waited for gives its nonce back", async (t) => {
+  const privacyGroupId = randomGroup();
+  const { state, table } = counting(privacyGroupId);
+  await withNode(table, async ({ priv }, node) => {
+    const send = () => priv.generateAndSendRawTransaction({ ...signer, privacyGroupId });
+    await send();
+    await send();
+    state.failed.add(state.markers[0]);
+    const { now } = Date;
+    // An answer of the node is relied on for a second.
+    t.mock.method(Date, "now", () => now() + 2000);
+    await send();
+    assert.deepEqual(noncesOf(node), [9, 10, 9]);
+  });
+});
+
+test("a failed receipt is given although the chain cannot be told", async () => {
+  const privacyGroupId = randomGroup();
+  const down = () => {
+    throw new Refusal(-32603, "Internal error");
+  };
+  const failed = { ...SUCCESS, status: "0x0", from: aliceAddress, privacyGroupId };
+  await withNode({ eth_chainId: down, priv_getTransactionReceipt: failed }, async ({ priv }) => {
+    assert.deepEqual(await priv.waitForTransactionReceipt(HASH, 1, 1), failed);
+  });
+});
+
+test("a distribution without a marker makes nothing invalid that is sent after it", async () => {
+  const privacyGroupId = randomGroup();
+  const { state, table } = counting(privacyGroupId);
+  await withNode(table, async ({ priv }, node) => {
+    const options = { ...signer, privacyGroupId };
+    const distribute = () => priv.generateAndDistributeRawTransaction(options);
+    const send = () => priv.generateAndSendRawTransaction(options);
+    assert.equal(await distribute(), HASH);
+    await distribute();
+    await send();
+    // The one in flight keeps its nonce.
+    await distribute();
+    await send();
+    assert.deepEqual(noncesOf(node), [9, 9, 9, 10, 10]);
+    // With markers mined meanwhile the node's count is what counts, however soon.
+    state.counted = 11;
+    await distribute();
+    state.counted = 12;
+    await distribute();
+    await send();
+    assert.deepEqual(noncesOf(node).slice(5), [11, 12, 12]);
+    await priv.generateAndDistributeRawTransaction({ ...options, nonce: 40 });
+    await send();
+    assert.deepEqual(noncesOf(node).slice(8), [40, 13]);
+  });
+  const refuse = () => {
+    throw new Refusal(-50100, "Error communicating with enclave");
+  };
+  await withNode({ priv_distributeRawTransaction: refuse }, async ({ priv }) => {
+    await rejects(priv.generateAndDistributeRawTransaction({ ...signer, privacyGroupId: randomGroup() }), "EnclaveUnavailableError");
+  });
+});
+
 test("a key may have 0x or not, and what is no key is said to be none", async () => {
   await withNode({}, async ({ priv }, node) => {
     for (const privateKey of [alice, `0x${alice}`, alice.toUpperCase(), Buffer.from(alice, "hex")]) {
