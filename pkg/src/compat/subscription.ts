@@ -2,6 +2,11 @@
 // has neither by asking for logs. One shape of event whichever it is: a formatted log, once each.
 
 import { MethodDisabledError, RpcError } from "../errors.js";
+import type { Rpc } from "../rpc.js";
+import { Session } from "../session.js";
+import type { GroupId, LogFilter, PrivateLog } from "../types.js";
+import { TIMER_MS_MAX, pause } from "../wait.js";
+import { watchLogs } from "../watch.js";
 import type { Connection } from "./connection.js";
 import { Emitter } from "./emitter.js";
 import { formatLog } from "./format.js";
@@ -12,10 +17,8 @@ import type Web3Quorum from "./index.js";
 const WAITING_MAX = 10_000;
 /** Logs that are remembered so that none is told twice. */
 const SEEN_MAX = 10_000;
-/** Blocks that are asked for again when logs are polled: the node may follow the chain late. */
-const OVERLAP_BLOCKS = 32;
-/** Node's timers take no more. */
-const INTERVAL_MS_MAX = 2 ** 31 - 1;
+/** Blocks that are read again after an error: some may have been reorganised meanwhile. */
+const OVERLAP_BLOCKS = 12;
 
 type Logs = Record<string, unknown>[];
 
@@ -54,7 +57,7 @@ export class PrivateSubscription extends Emitter {
     this.#connection = connection;
     this.privacyGroupId = privacyGroupId;
     this.filter = filter ?? {};
-    this.#intervalMs = Math.min(Math.max(Number(intervalMs) || 1000, 1), INTERVAL_MS_MAX);
+    this.#intervalMs = Math.min(Math.max(Number(intervalMs) || 1000, 1), TIMER_MS_MAX);
   }
 
   /** Starts it. Not for callers: `subscribeWithPooling` has done it. */
@@ -66,7 +69,7 @@ export class PrivateSubscription extends Emitter {
         ? [() => new Notifications(this.#connection, provider, this)]
         : []),
       () => new NodeFilter(this.#connection, this),
-      () => new LogPoll(this.#connection, this),
+      () => new LogPoll(this.#connection, this, this.#intervalMs),
     ];
     for (const [at, make] of sources.entries()) {
       const source = make();
@@ -245,45 +248,86 @@ function isMoving(block: unknown): boolean {
   return typeof name === "string" && /^[a-z]+$/.test(name) && name !== "earliest";
 }
 
-/** `priv_getLogs` again and again, for nodes that have no filters. */
+/**
+ * `priv_getLogs` again and again, for nodes that have no filters. How that is done without missing
+ * any is `watchLogs`'s affair; here an error does not end it.
+ */
 class LogPoll implements Source {
+  readonly #session: Session;
   readonly #connection: Connection;
   readonly #of: PrivateSubscription;
-  #first = 0n;
-  #next = 0n;
+  readonly #intervalMs: number;
+  readonly #ending = new AbortController();
+  /** The newest block that the caller wants. */
+  #last: bigint | undefined;
+  /** Where to go on after an error. */
+  #from = 0n;
 
-  constructor(connection: Connection, of: PrivateSubscription) {
+  constructor(connection: Connection, of: PrivateSubscription, intervalMs: number) {
     this.#connection = connection;
     this.#of = of;
+    this.#intervalMs = intervalMs;
+    const rpc: Rpc["rpc"] = (method, params, options) => connection.request(method, params, options);
+    this.#session = new Session({ rpc }, {});
   }
 
   async start(): Promise<string> {
-    const { fromBlock } = this.#of.filter;
-    const from = /^(0x[0-9a-f]+|[0-9]+)$/i.test(String(fromBlock)) ? BigInt(fromBlock as string) : undefined;
-    this.#first = from ?? (fromBlock === "earliest" ? 0n : (await this.#head()) + 1n);
-    this.#next = this.#first;
+    const { fromBlock, toBlock } = this.#of.filter;
+    const first = blockNumber(fromBlock);
+    this.#last = blockNumber(toBlock);
+    this.#from = first ?? (await this.#head()) + 1n;
+    // What is wrong with the filter is told before anything is begun.
+    void this.#run(this.#watch());
     const random = crypto.getRandomValues(new Uint8Array(16));
     return `0x${Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
   }
 
-  async poll(): Promise<Logs> {
-    const head = await this.#head();
-    if (head < this.#first) return [];
-    const early = this.#next - BigInt(OVERLAP_BLOCKS);
-    const fromBlock = `0x${(early > this.#first ? early : this.#first).toString(16)}`;
-    const params = [this.#of.privacyGroupId, { ...this.#of.filter, fromBlock }];
-    const logs = (await this.#connection.request("priv_getLogs", params)) as Logs;
-    this.#next = head + 1n;
-    return logs;
+  stop(id: string): Promise<unknown> {
+    this.#ending.abort();
+    return Promise.resolve(id);
   }
 
-  stop(id: string): Promise<unknown> {
-    return Promise.resolve(id);
+  #watch(): AsyncIterable<PrivateLog> {
+    const { fromBlock: _from, toBlock: _to, ...rest } = this.#of.filter;
+    // web3 takes null for what is not given.
+    const given = Object.entries(rest).filter(([, value]) => value !== null && value !== undefined);
+    const filter = Object.fromEntries(given) as Omit<LogFilter, "fromBlock" | "toBlock">;
+    const request = { ...filter, privacyGroupId: this.#of.privacyGroupId as GroupId, fromBlock: this.#from };
+    const onError = (error: unknown) => this.#of.fail(error);
+    return watchLogs(this.#session, request, { interval: this.#intervalMs, signal: this.#ending.signal, onError });
+  }
+
+  async #run(watched: AsyncIterable<PrivateLog>): Promise<void> {
+    for (let logs = watched; !this.#ending.signal.aborted; logs = this.#watch()) {
+      try {
+        for await (const log of logs) {
+          if (this.#last === undefined || log.blockNumber <= this.#last) this.#of.accept([asSent(log)]);
+          const back = log.blockNumber - BigInt(OVERLAP_BLOCKS);
+          if (back > this.#from) this.#from = back;
+        }
+      } catch (error) {
+        this.#of.fail(error);
+        await pause(this.#intervalMs, this.#ending.signal).catch(() => {});
+      }
+    }
   }
 
   async #head(): Promise<bigint> {
     return BigInt((await this.#connection.request("eth_blockNumber", [])) as string);
   }
+}
+
+/** A block that is the same one for ever; undefined for `latest` and the like, and for none. */
+function blockNumber(block: unknown): bigint | undefined {
+  if (block === "earliest") return 0n;
+  return /^(0x[0-9a-f]+|[0-9]+)$/i.test(String(block)) ? BigInt(block as string) : undefined;
+}
+
+/** A log in the node's own form. */
+function asSent(log: PrivateLog): Record<string, unknown> {
+  const hex = (value: bigint | number) => `0x${value.toString(16)}`;
+  const { blockNumber, transactionIndex, logIndex } = log;
+  return { ...log, blockNumber: hex(blockNumber), transactionIndex: hex(transactionIndex), logIndex: hex(logIndex) };
 }
 
 /** `priv_subscribe` on a WebSocket of web3 1.x. */

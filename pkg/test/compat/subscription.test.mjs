@@ -321,6 +321,92 @@ test("a listener that throws is uncaught, and polling goes on", async () => {
   await node.stop();
 });
 
+/** A node without filters that gives at most `max` logs at a time, of the blocks that it has followed. */
+function limited({ head, perBlock, max = 1000 }) {
+  const state = { head, followed: head, max, refusal: undefined };
+  const hex = (n) => `0x${n.toString(16)}`;
+  const table = {
+    eth_blockNumber: () => hex(state.head),
+    priv_call: (_, __, block) => (Number(block) <= state.followed ? `0x${"1".padStart(64, "0")}` : null),
+    priv_getLogs: (_, { fromBlock, toBlock }) => {
+      if (state.refusal) throw state.refusal;
+      const to = Math.min(state.followed, toBlock === undefined || toBlock === "latest" ? state.followed : Number(toBlock));
+      const found = [];
+      for (let block = Number(fromBlock); block <= to; block++) {
+        for (let i = 0; i < perBlock(block); i++) {
+          const n = block * 100 + i;
+          found.push(log(n, { data: `0x${n.toString(16).padStart(8, "0")}`, blockNumber: hex(block), logIndex: hex(i) }));
+        }
+      }
+      if (found.length > state.max) throw new Refusal(-32005, "Limit exceeded", { code: "LIMIT_EXCEEDED" });
+      return found;
+    },
+  };
+  return { state, table };
+}
+
+const numbers = (logs) => logs.map(({ data }) => Number(data));
+
+test("a node without filters may be far behind its chain", async () => {
+  const { state, table } = limited({ head: 100, perBlock: (block) => (block > 100 ? 1 : 0) });
+  const node = await startScripted(table);
+  const { subscription, logs, errors } = await subscribe(new Compat(node.url));
+  state.head = 200;
+  const asked = node.requests.length;
+  await eventually("it polls", () => node.requests.length > asked + 6);
+  state.followed = 200;
+  await eventually("all are there", () => logs.length >= 100);
+  assert.deepEqual(numbers(logs), Array.from({ length: 100 }, (_, i) => (101 + i) * 100));
+  assert.deepEqual(errors, []);
+  await subscription.unsubscribe();
+  await node.stop();
+});
+
+test("a node without filters gives more logs than it gives at a time", async () => {
+  const { state, table } = limited({ head: 60, perBlock: (block) => (block % 3 === 0 ? 2 : 0), max: 20 });
+  const node = await startScripted(table);
+  const { subscription, logs, errors } = await subscribe(new Compat(node.url), { fromBlock: 0 });
+  await eventually("all are there", () => logs.length >= 42);
+  state.head = state.followed = 63;
+  await eventually("and the new ones", () => logs.length >= 44);
+  assert.deepEqual(numbers(logs), Array.from({ length: 22 }, (_, i) => [300 * i, 300 * i + 1]).flat());
+  assert.deepEqual(errors, []);
+  assert.deepEqual([logs[1].blockNumber, logs[1].logIndex, logs[1].transactionIndex], [0, 1, 0]);
+  await subscription.unsubscribe();
+  await node.stop();
+});
+
+test("on a node without filters an error is told, and polling goes on where it was", async () => {
+  const { state, table } = limited({ head: 60, perBlock: (block) => (block > 10 ? 1 : 0) });
+  const node = await startScripted(table);
+  const { subscription, logs, errors } = await subscribe(new Compat(node.url), { fromBlock: 5 });
+  await eventually("past logs are there", () => logs.length === 50);
+  state.refusal = new Refusal(-32603, "Internal error");
+  await eventually("errors are told", () => errors.length > 2);
+  assert.equal(errors[0].message, "Returned error: Internal error");
+  state.refusal = undefined;
+  const asked = node.requests.length;
+  state.head = state.followed = 62;
+  await eventually("it goes on", () => logs.length >= 52);
+  assert.deepEqual(numbers(logs), Array.from({ length: 52 }, (_, i) => (11 + i) * 100));
+  const froms = node.requests.slice(asked).filter(({ method }) => method === "priv_getLogs").map(({ params }) => Number(params[1].fromBlock));
+  assert.ok(froms.every((from) => from >= 40), "history is not read again");
+  await subscription.unsubscribe();
+  await node.stop();
+});
+
+test("on a node without filters nothing comes from behind toBlock, and a wrong filter is refused", async () => {
+  const { table } = limited({ head: 60, perBlock: () => 1 });
+  const node = await startScripted(table);
+  const web3 = new Compat(node.url);
+  const { subscription, logs } = await subscribe(web3, { fromBlock: 50, toBlock: "0x34", address: null });
+  await eventually("it polls", () => node.requests.filter(({ method }) => method === "priv_getLogs").length > 3);
+  assert.deepEqual(numbers(logs), [5000, 5100, 5200]);
+  await subscription.unsubscribe();
+  await assert.rejects(web3.priv.subscribeWithPooling(GROUP, { address: "0x12" }), { name: "InvalidInputError" });
+  await node.stop();
+});
+
 test("a failure to end it is a rejection", async () => {
   const node = await startScripted({ priv_newFilter: "0x9", priv_getFilterChanges: [] });
   const { subscription } = await subscribe(new Compat(node.url));
