@@ -396,7 +396,9 @@ class Notifications implements Source {
     this.#id = undefined;
     this.#ask().then(
       (id) => {
-        this.#of.filterId = id;
+        if (!this.#of.stopped) this.#of.filterId = id;
+        // Ended meanwhile: nobody is left to be told of a failure.
+        else this.stop(id).catch(() => {});
       },
       (error: unknown) => this.#of.fail(error),
     );

@@ -490,6 +490,24 @@ test("a socket that was reconnected is subscribed to again", async () => {
   await subscription.unsubscribe();
 });
 
+test("a subscription that a reconnected socket makes after the end is taken away at once", async () => {
+  const socket = new Socket();
+  const { subscription } = await subscribe(new Compat(socket));
+  const { send } = socket;
+  const held = [];
+  socket.send = (payload, callback) => {
+    if (payload.method === "priv_subscribe") held.push(() => send.call(socket, payload, callback));
+    else send.call(socket, payload, callback);
+  };
+  socket.emit("connect");
+  await eventually("it is asked for again", () => held.length === 1);
+  await subscription.unsubscribe();
+  held[0]();
+  const gone = () => socket.requests.filter(({ method }) => method === "priv_unsubscribe").map(({ params }) => params[1]);
+  await eventually("both are gone", () => gone().length === 2);
+  assert.deepEqual(gone(), ["0x1", "0x2"]);
+});
+
 test("a socket of a node without subscriptions is polled", async () => {
   const socket = new Socket(false);
   const { send } = socket;
