@@ -17,7 +17,7 @@ import type Web3Quorum from "./index.js";
 const WAITING_MAX = 10_000;
 /** Logs that are remembered so that none is told twice. */
 const SEEN_MAX = 10_000;
-/** Blocks that are read again after an error: some may have been reorganised meanwhile. */
+/** Blocks that are read again after an interruption: some may have been reorganised meanwhile. */
 const OVERLAP_BLOCKS = 12;
 
 type Logs = Record<string, unknown>[];
@@ -50,6 +50,8 @@ export class PrivateSubscription extends Emitter {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #waiting: Web3Quorum.FormattedLog[] = [];
   #stopped = false;
+  /** The newest block of which there was a log. */
+  #newest = -1n;
   #ended: Promise<unknown> | undefined;
 
   constructor(connection: Connection, privacyGroupId: string, filter: Web3Quorum.LogFilter, intervalMs: number) {
@@ -117,6 +119,8 @@ export class PrivateSubscription extends Emitter {
       if (this.#seen.has(key)) continue;
       this.#seen.add(key);
       this.#waiting.push(formatLog(log));
+      const block = blockNumber(log["blockNumber"]) ?? -1n;
+      if (block > this.#newest) this.#newest = block;
     }
     // The oldest go first: a set keeps the order.
     for (const key of this.#seen) {
@@ -125,6 +129,12 @@ export class PrivateSubscription extends Emitter {
     }
     this.#waiting = this.#waiting.slice(-WAITING_MAX);
     this.#deliver();
+  }
+
+  /** Where to begin again what began at `first`, so that little is read twice. */
+  again(first: bigint): bigint {
+    const back = this.#newest - BigInt(OVERLAP_BLOCKS);
+    return back > first ? back : first;
   }
 
   /** Whether it was ended. */
@@ -175,8 +185,8 @@ class NodeFilter implements Source {
   readonly #of: PrivateSubscription;
   /** Past logs are asked for once, when the caller wants them. */
   #past: boolean;
-  /** Where a filter begins that replaces a forgotten one; undefined when the node does not tell. */
-  #from: number | string | undefined;
+  /** The block where it began; undefined when the node does not tell. */
+  #first: bigint | undefined;
 
   constructor(connection: Connection, of: PrivateSubscription) {
     this.#connection = connection;
@@ -186,9 +196,8 @@ class NodeFilter implements Source {
 
   async start(): Promise<string> {
     const { filter } = this.#of;
-    const { fromBlock } = filter;
     // Asked before the filter is there, so that nothing lies between the two.
-    this.#from = isMoving(fromBlock) ? await this.#fromNow(this.#past ? 0n : 1n) : fromBlock;
+    this.#first = blockNumber(filter.fromBlock) ?? (await this.#fromNow(this.#past ? 0n : 1n));
     return this.#make(filter);
   }
 
@@ -219,33 +228,27 @@ class NodeFilter implements Source {
   /** The node forgot the filter, as after a restart: a new one, and what was missed in between. */
   async #replace(): Promise<void> {
     const { filter } = this.#of;
-    const fromBlock = this.#from;
-    const id = await this.#make(fromBlock === undefined ? filter : { ...filter, fromBlock });
+    const first = this.#first;
+    const missed = first === undefined ? {} : { fromBlock: hex(this.#of.again(first)) };
+    const id = await this.#make({ ...filter, ...missed });
     if (this.#of.stopped) {
       // Nobody is left to be told of a failure; the node forgets filters that are not asked for.
       await this.stop(id).catch(() => {});
       return;
     }
     this.#of.filterId = id;
-    this.#past = fromBlock !== undefined;
+    this.#past = first !== undefined;
   }
 
   /** A block counted from the newest one; undefined when the node does not tell. */
-  async #fromNow(more: bigint): Promise<string | undefined> {
+  async #fromNow(more: bigint): Promise<bigint | undefined> {
     try {
-      const head = BigInt((await this.#connection.request("eth_blockNumber", [])) as string);
-      return `0x${(head + more).toString(16)}`;
+      return BigInt((await this.#connection.request("eth_blockNumber", [])) as string) + more;
     } catch (error) {
       if (!isMissing(error)) throw error;
       return undefined;
     }
   }
-}
-
-/** Whether this is another block later: none given, or a name like `latest`. */
-function isMoving(block: unknown): boolean {
-  const name = block ?? "latest";
-  return typeof name === "string" && /^[a-z]+$/.test(name) && name !== "earliest";
 }
 
 /**
@@ -260,8 +263,7 @@ class LogPoll implements Source {
   readonly #ending = new AbortController();
   /** The newest block that the caller wants. */
   #last: bigint | undefined;
-  /** Where to go on after an error. */
-  #from = 0n;
+  #first = 0n;
 
   constructor(connection: Connection, of: PrivateSubscription, intervalMs: number) {
     this.#connection = connection;
@@ -273,9 +275,8 @@ class LogPoll implements Source {
 
   async start(): Promise<string> {
     const { fromBlock, toBlock } = this.#of.filter;
-    const first = blockNumber(fromBlock);
     this.#last = blockNumber(toBlock);
-    this.#from = first ?? (await this.#head()) + 1n;
+    this.#first = blockNumber(fromBlock) ?? (await this.#head()) + 1n;
     // What is wrong with the filter is told before anything is begun.
     void this.#run(this.#watch());
     const random = crypto.getRandomValues(new Uint8Array(16));
@@ -292,7 +293,8 @@ class LogPoll implements Source {
     // web3 takes null for what is not given.
     const given = Object.entries(rest).filter(([, value]) => value !== null && value !== undefined);
     const filter = Object.fromEntries(given) as Omit<LogFilter, "fromBlock" | "toBlock">;
-    const request = { ...filter, privacyGroupId: this.#of.privacyGroupId as GroupId, fromBlock: this.#from };
+    const privacyGroupId = this.#of.privacyGroupId as GroupId;
+    const request = { ...filter, privacyGroupId, fromBlock: this.#of.again(this.#first) };
     const onError = (error: unknown) => this.#of.fail(error);
     return watchLogs(this.#session, request, { interval: this.#intervalMs, signal: this.#ending.signal, onError });
   }
@@ -302,8 +304,6 @@ class LogPoll implements Source {
       try {
         for await (const log of logs) {
           if (this.#last === undefined || log.blockNumber <= this.#last) this.#of.accept([asSent(log)]);
-          const back = log.blockNumber - BigInt(OVERLAP_BLOCKS);
-          if (back > this.#from) this.#from = back;
         }
       } catch (error) {
         this.#of.fail(error);
@@ -323,9 +323,10 @@ function blockNumber(block: unknown): bigint | undefined {
   return /^(0x[0-9a-f]+|[0-9]+)$/i.test(String(block)) ? BigInt(block as string) : undefined;
 }
 
+const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
+
 /** A log in the node's own form. */
 function asSent(log: PrivateLog): Record<string, unknown> {
-  const hex = (value: bigint | number) => `0x${value.toString(16)}`;
   const { blockNumber, transactionIndex, logIndex } = log;
   return { ...log, blockNumber: hex(blockNumber), transactionIndex: hex(transactionIndex), logIndex: hex(logIndex) };
 }
