@@ -816,6 +816,30 @@ export class AddMembersError extends PrivacyError {
   }
 }
 
+/**
+ * It is not known whether the group was created: the connection broke, or the creation was aborted.
+ * `cause` is why. With the same `groupId` the creation can be tried again: if it was created, that
+ * is a {@link GroupExistsError}.
+ *
+ * @example
+ * if (error instanceof CreateGroupError) await client.groups.create({ ...request, privacyGroupId: error.groupId });
+ */
+export class CreateGroupError extends PrivacyError {
+  static {
+    this.prototype.name = "CreateGroupError";
+  }
+  readonly groupId: GroupId;
+  constructor(groupId: GroupId, cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    super(`it is not known whether privacy group ${groupId} was created: ${why}`, {
+      code: "CREATE_GROUP",
+      cause,
+      hint: "Create it again with this id; it may exist by then.",
+    });
+    this.groupId = groupId;
+  }
+}
+
 /** An error answer as JSON-RPC has it. */
 export interface RpcErrorBody {
   readonly code: number;
@@ -1047,7 +1071,7 @@ export function receiptError(
 
 /**
  * The same error, with the contract's own error that its revert bytes are; the error itself when
- * there are none, or `decode` does not know them.
+ * there are none, or `decode` does not know them or cannot read them.
  *
  * @internal
  */
@@ -1058,7 +1082,12 @@ export function withCustomError(
   const call = error instanceof CallRevertedError;
   const transaction = error instanceof TransactionRevertedError;
   if ((!call && !transaction) || error.revert || error.revertData === "0x") return error;
-  const customError = decode(error.revertData);
+  let customError: CustomError | undefined;
+  try {
+    customError = decode(error.revertData);
+  } catch {
+    return error;
+  }
   if (!customError) return error;
   const args = customError.args.map(String).join(", ");
   const message = `${error.message}: ${customError.name}(${args})`;
