@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, string::String};
 use core::{fmt, str::FromStr};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use crate::base64;
 
 /// An enclave's public key: 32 bytes (Curve25519, "NaCl") or 91 bytes (P-256
 /// SubjectPublicKeyInfo, "EC").
@@ -57,7 +57,7 @@ impl EnclaveKey {
 
     /// Standard base64 with padding.
     pub fn to_base64(&self) -> String {
-        STANDARD.encode(self.as_slice())
+        base64::encode(self.as_slice())
     }
 }
 
@@ -65,7 +65,7 @@ impl FromStr for EnclaveKey {
     type Err = InvalidEnclaveKey;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bytes = STANDARD.decode(text).map_err(|_| InvalidEnclaveKey::Base64)?;
+        let bytes = base64::decode(text).ok_or(InvalidEnclaveKey::Base64)?;
         Self::from_slice(&bytes)
     }
 }

@@ -8,9 +8,8 @@ use core::{fmt, str::FromStr};
 
 use alloy_primitives::{B256, keccak256};
 use alloy_rlp::Encodable;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use crate::{EnclaveKey, rlp::list_of};
+use crate::{EnclaveKey, base64, rlp::list_of};
 
 /// The id of a privacy group: any 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,7 +78,7 @@ impl GroupId {
 
     /// Standard base64 with padding, 44 characters.
     pub fn to_base64(&self) -> String {
-        STANDARD.encode(self.0)
+        base64::encode(self.as_slice())
     }
 }
 
@@ -87,7 +86,7 @@ impl FromStr for GroupId {
     type Err = InvalidGroupId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bytes = STANDARD.decode(text).map_err(|_| InvalidGroupId::Base64)?;
+        let bytes = base64::decode(text).ok_or(InvalidGroupId::Base64)?;
         Self::from_slice(&bytes)
     }
 }

@@ -39,6 +39,7 @@
 extern crate alloc;
 
 pub mod access;
+mod base64;
 pub mod contracts;
 pub mod definition;
 mod enclave_key;

@@ -68,7 +68,7 @@ const OWN = new WeakSet<object>();
  * A signer that holds a private key: 32 bytes, or their hex.
  *
  * @example
- * const signer = privateKeySigner("0x8f2a55949038a9610f50fb23b5883af3b4ecb3c3bb792cbcefbd1542c692be63");
+ * const signer = privateKeySigner(key);
  */
 export function privateKeySigner(privateKey: Hex | Uint8Array): TransactionSigner &
   Required<Pick<TransactionSigner, "signMarkerTransaction">> {

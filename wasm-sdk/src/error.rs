@@ -6,7 +6,7 @@ use coterie_core::{
     management::{ManagementCallError, ManagementEventError, MembersError},
     transaction::{DecodeError, SignError, SignatureError},
 };
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
 /// What every binding returns.
 pub(crate) type Result<T> = core::result::Result<T, Thrown>;
@@ -40,7 +40,6 @@ pub(crate) enum Invalid {
     Restriction,
     Abi,
     Parity,
-    NoEntropy,
 }
 
 impl Invalid {
@@ -87,8 +86,6 @@ impl Invalid {
             Self::Abi => ("INVALID_ABI", " must be \"bytes\" or \"bytes32\"",
                 "\"bytes\" for coterie and for Besu since 22.10, \"bytes32\" for older ones"),
             Self::Parity => ("INVALID_PARITY", " must be 0 or 1", "the recovery id of the signature"),
-            Self::NoEntropy => ("NO_ENTROPY", " cannot be drawn: the platform gives no random numbers",
-                "crypto.getRandomValues is needed; pass a group id of your own instead"),
         }
     }
 }
@@ -136,14 +133,26 @@ impl From<ManagementEventError> for Thrown {
     }
 }
 
+#[wasm_bindgen]
+extern "C" {
+    /// JavaScript's own.
+    type Error;
+    #[wasm_bindgen(constructor)]
+    fn new(message: &str) -> Error;
+    #[wasm_bindgen(method, setter, structural)]
+    fn set_name(this: &Error, name: &str);
+    #[wasm_bindgen(method, setter, structural)]
+    fn set_code(this: &Error, code: &str);
+    #[wasm_bindgen(method, setter, structural)]
+    fn set_hint(this: &Error, hint: &str);
+}
+
 impl From<Thrown> for JsValue {
     fn from(thrown: Thrown) -> Self {
-        let error = js_sys::Error::new(&thrown.message);
+        let error = Error::new(&thrown.message);
         error.set_name(thrown.name);
-        for (name, text) in [("code", thrown.code), ("hint", thrown.hint)] {
-            // Setting a property of a fresh object cannot fail.
-            let _ = js_sys::Reflect::set(&error, &name.into(), &text.into());
-        }
+        error.set_code(thrown.code);
+        error.set_hint(thrown.hint);
         error.into()
     }
 }

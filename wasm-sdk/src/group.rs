@@ -70,14 +70,6 @@ pub fn payload_key_from_bytes(bytes: &[u8]) -> Result<String> {
     Ok(key.to_base64())
 }
 
-/// An id for a new flexible group, from the platform's random numbers.
-#[wasm_bindgen(js_name = randomGroupId)]
-pub fn random_group_id() -> Result<String> {
-    let mut entropy = [0; 32];
-    getrandom::fill(&mut entropy).map_err(|_| Invalid::NoEntropy.at("a group id"))?;
-    Ok(GroupId::random(entropy).to_base64())
-}
-
 /// The id of the legacy (EEA) group of these members, in any order.
 #[wasm_bindgen(js_name = legacyGroupId)]
 pub fn legacy_group_id(members: &str) -> Result<String> {

@@ -5,8 +5,10 @@ use proptest::{collection::vec, prelude::*};
 
 use crate::{error::Thrown, group, management, marker, transaction};
 
+type Call = fn(&str) -> Result<(), Thrown>;
+
 /// Every binding that takes one text.
-const OF_TEXT: &[fn(&str) -> Result<(), Thrown>] = &[
+const OF_TEXT: &[Call] = &[
     |text| group::enclave_key(text).map(drop),
     |text| group::enclave_key_bytes(text).map(drop),
     |text| group::group_id(text).map(drop),

@@ -10,6 +10,7 @@ mod contracts;
 mod demo;
 mod require;
 mod sdk;
+mod snip;
 mod step;
 mod test;
 mod workspace;

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::require;
+use crate::snip;
 use crate::step::Step;
 use crate::workspace::Workspace;
 
@@ -32,7 +33,7 @@ struct Build {
 
 /// The first one's glue is the one that is shipped: both must have the same.
 const BUILDS: &[Build] = &[
-    Build { name: "core", profile: "wasm", cargo: "", level: "-O3" },
+    Build { name: "core", profile: "wasm", cargo: "", level: "-Oz" },
     Build {
         name: "core_slim",
         profile: "wasm-slim",
@@ -119,18 +120,19 @@ fn remap(workspace: &Workspace) -> Result<String> {
 }
 
 fn bind(input: &Path, out: &Path) -> Result<()> {
-    Bindgen::new()
+    let context = || format!("wasm-bindgen cannot bind {}", input.display());
+    let mut bindgen = Bindgen::new();
+    bindgen
         .input_path(input)
         .web(true)
-        .and_then(|bindgen| {
-            bindgen
-                .typescript(true)
-                .out_name("core")
-                .omit_default_module_path(true)
-                .remove_producers_section(true)
-                .generate(out)
-        })
-        .with_context(|| format!("wasm-bindgen cannot bind {}", input.display()))
+        .with_context(context)?
+        .typescript(true)
+        .out_name("core")
+        .omit_default_module_path(true)
+        .remove_producers_section(true);
+    let mut output = bindgen.generate_output().with_context(context)?;
+    snip::panics(output.wasm_mut());
+    output.emit(out).with_context(context)
 }
 
 fn compare(left: &Path, right: &Path) -> Result<()> {

@@ -3,15 +3,12 @@
 use alloc::string::String;
 
 use alloy_primitives::{Address, B256};
-use alloy_sol_types::{
-    SolEvent,
-    abi::{
-        TokenSeq,
-        token::{PackedSeqToken, WordToken},
-    },
-};
+use alloy_sol_types::SolEvent;
 
-use super::abi::{IGroup, IMembers, IMembers32};
+use super::{
+    abi::{IGroup, IMembers, IMembers32},
+    output,
+};
 use crate::{EnclaveKey, InvalidEnclaveKey};
 
 /// An event of the management contracts. Member keys come in either ABI.
@@ -73,54 +70,36 @@ impl ManagementEvent {
     /// The first topic is known and the rest does not fit it.
     pub fn decode(topics: &[B256], data: &[u8]) -> Result<Option<Self>, ManagementEventError> {
         let Some((signature, indexed)) = topics.split_first() else { return Ok(None) };
-        Ok(Some(match *signature {
-            IMembers::ParticipantAdded::SIGNATURE_HASH => {
-                none_of(indexed)?;
-                let (success, member, message): Added<'_, PackedSeqToken<'_>> = decode(data)?;
-                Self::added(success, EnclaveKey::from_slice(member.as_slice())?, message)?
-            }
-            IMembers32::ParticipantAdded::SIGNATURE_HASH => {
-                none_of(indexed)?;
-                let (success, member, message): Added<'_, WordToken> = decode(data)?;
-                Self::added(success, EnclaveKey::Nacl(member.0.0), message)?
-            }
-            IMembers::ParticipantRemoved::SIGNATURE_HASH => {
-                none_of(indexed)?;
-                let (member,): (PackedSeqToken<'_>,) = decode(data)?;
-                Self::ParticipantRemoved { member: EnclaveKey::from_slice(member.as_slice())? }
-            }
-            IMembers32::ParticipantRemoved::SIGNATURE_HASH => {
-                none_of(indexed)?;
-                let (member,): (WordToken,) = decode(data)?;
-                Self::ParticipantRemoved { member: EnclaveKey::Nacl(member.0.0) }
-            }
-            IGroup::OwnershipTransferStarted::SIGNATURE_HASH => {
+        // Not a match: on 32 bytes it compiles into a comparison of every single one.
+        let is = |event: B256| *signature == event;
+        let bytes = is(IMembers::ParticipantAdded::SIGNATURE_HASH)
+            || is(IMembers::ParticipantRemoved::SIGNATURE_HASH);
+        Ok(Some(
+            if is(IMembers::ParticipantAdded::SIGNATURE_HASH)
+                || is(IMembers32::ParticipantAdded::SIGNATURE_HASH)
+            {
+                let [] = addresses(indexed)?;
+                Self::ParticipantAdded {
+                    success: abi(output::word(data, 0).and_then(output::boolean))?,
+                    member: member(data, 1, bytes)?,
+                    message: abi(output::text(data, 2))?,
+                }
+            } else if bytes || is(IMembers32::ParticipantRemoved::SIGNATURE_HASH) {
+                let [] = addresses(indexed)?;
+                Self::ParticipantRemoved { member: member(data, 0, bytes)? }
+            } else if is(IGroup::OwnershipTransferStarted::SIGNATURE_HASH) {
                 let [previous_owner, new_owner] = addresses(indexed)?;
                 Self::OwnershipTransferStarted { previous_owner, new_owner }
-            }
-            IGroup::OwnershipTransferred::SIGNATURE_HASH => {
+            } else if is(IGroup::OwnershipTransferred::SIGNATURE_HASH) {
                 let [previous_owner, new_owner] = addresses(indexed)?;
                 Self::OwnershipTransferred { previous_owner, new_owner }
-            }
-            IGroup::Upgraded::SIGNATURE_HASH => {
+            } else if is(IGroup::Upgraded::SIGNATURE_HASH) {
                 let [implementation] = addresses(indexed)?;
                 Self::Upgraded { implementation }
-            }
-            _ => return Ok(None),
-        }))
-    }
-
-    fn added(
-        success: WordToken,
-        member: EnclaveKey,
-        message: PackedSeqToken<'_>,
-    ) -> Result<Self, ManagementEventError> {
-        let success = match success.0.split_last() {
-            Some((last @ (0 | 1), rest)) if rest.iter().all(|byte| *byte == 0) => *last == 1,
-            _ => return Err(ManagementEventError::Abi),
-        };
-        let message = String::from_utf8_lossy(message.as_slice()).into_owned();
-        Ok(Self::ParticipantAdded { success, member, message })
+            } else {
+                return Ok(None);
+            },
+        ))
     }
 
     /// The name of the event in Solidity.
@@ -135,24 +114,26 @@ impl ManagementEvent {
     }
 }
 
-/// The data of an addition, whose key comes in either ABI.
-type Added<'a, Key> = (WordToken, Key, PackedSeqToken<'a>);
-
-fn decode<'a, T: TokenSeq<'a>>(data: &'a [u8]) -> Result<T, ManagementEventError> {
-    alloy_sol_types::abi::decode_params(data).map_err(|_| ManagementEventError::Abi)
-}
-
-fn none_of(indexed: &[B256]) -> Result<(), ManagementEventError> {
-    if indexed.is_empty() { Ok(()) } else { Err(ManagementEventError::Abi) }
+/// A member, as `bytes` or as `bytes32`.
+fn member(data: &[u8], place: usize, bytes: bool) -> Result<EnclaveKey, ManagementEventError> {
+    if bytes {
+        return Ok(EnclaveKey::from_slice(abi(output::bytes(data, place))?)?);
+    }
+    Ok(EnclaveKey::Nacl(abi(output::word(data, place))?.0))
 }
 
 /// Exactly these many indexed addresses.
 fn addresses<const N: usize>(indexed: &[B256]) -> Result<[Address; N], ManagementEventError> {
     let words = <[B256; N]>::try_from(indexed).map_err(|_| ManagementEventError::Abi)?;
-    if words.iter().any(|word| Address::from_word(*word).into_word() != *word) {
-        return Err(ManagementEventError::Abi);
+    let mut addresses = [Address::ZERO; N];
+    for (address, word) in addresses.iter_mut().zip(words) {
+        *address = abi(output::address(word))?;
     }
-    Ok(words.map(Address::from_word))
+    Ok(addresses)
+}
+
+fn abi<T>(value: Option<T>) -> Result<T, ManagementEventError> {
+    value.ok_or(ManagementEventError::Abi)
 }
 
 #[cfg(test)]
@@ -227,6 +208,19 @@ mod tests {
 
     proptest! {
         #![proptest_config(strategies::config(128))]
+
+        #[test]
+        fn additions_are_read_back(
+            success in any::<bool>(), member in strategies::enclave_key(), message in ".{0,80}",
+        ) {
+            let (topics, data) = log(&IMembers::ParticipantAdded {
+                success,
+                publicEnclaveKey: member.as_slice().to_vec().into(),
+                message: message.clone(),
+            });
+            let want = ManagementEvent::ParticipantAdded { success, member, message };
+            prop_assert_eq!(ManagementEvent::decode(&topics, &data), Ok(Some(want)));
+        }
 
         #[test]
         fn no_log_panics(

@@ -10,6 +10,7 @@ pub mod besu;
 mod call;
 mod event;
 mod members;
+mod output;
 mod revert;
 
 use alloy_primitives::{Address, address};

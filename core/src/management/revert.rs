@@ -4,13 +4,9 @@
 use alloc::string::{String, ToString};
 
 use alloy_primitives::U256;
-use alloy_sol_types::{
-    Panic, PanicKind, Revert, SolError,
-    abi::{
-        decode_params,
-        token::{PackedSeqToken, WordToken},
-    },
-};
+use alloy_sol_types::{Panic, PanicKind, Revert, SolError};
+
+use super::output;
 
 /// What the output of a reverted call says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,16 +24,12 @@ pub enum RevertReason {
 
 impl RevertReason {
     /// Reads the output of a reverted call; `None` when it is neither of the two.
-    pub fn decode(output: &[u8]) -> Option<Self> {
-        let (selector, arguments) = output.split_first_chunk::<4>()?;
+    pub fn decode(reverted: &[u8]) -> Option<Self> {
+        let (selector, arguments) = reverted.split_first_chunk::<4>()?;
         match *selector {
-            Revert::SELECTOR => {
-                let (reason,): (PackedSeqToken<'_>,) = decode_params(arguments).ok()?;
-                Some(Self::Error(String::from_utf8_lossy(reason.as_slice()).into_owned()))
-            }
+            Revert::SELECTOR => output::text(arguments, 0).map(Self::Error),
             Panic::SELECTOR => {
-                let (code,): (WordToken,) = decode_params(arguments).ok()?;
-                let code = U256::from_be_bytes(code.0.0);
+                let code = U256::from_be_bytes(output::word(arguments, 0)?.0);
                 let kind = u32::try_from(code).ok().and_then(PanicKind::from_number);
                 let reason = kind.map_or("unknown panic", |kind| kind.as_str()).to_string();
                 Some(Self::Panic { code, reason })

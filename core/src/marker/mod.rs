@@ -10,11 +10,10 @@ use alloc::{string::String, vec::Vec};
 use core::{fmt, str::FromStr};
 
 use alloy_primitives::{Address, B256, address};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 pub use transaction::{MarkerTransaction, SignedMarkerTransaction};
 
-use crate::definition::Rules;
+use crate::{base64, definition::Rules};
 
 /// Where markers of plugin groups are addressed to in Besu. Not followed.
 pub const PLUGIN_PRIVACY: Address = address!("000000000000000000000000000000000000007a");
@@ -110,7 +109,7 @@ impl PayloadKey {
 
     /// Standard base64 with padding, 44 characters.
     pub fn to_base64(&self) -> String {
-        STANDARD.encode(self.0)
+        base64::encode(self.as_slice())
     }
 }
 
@@ -118,7 +117,7 @@ impl FromStr for PayloadKey {
     type Err = InvalidPayloadKey;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bytes = STANDARD.decode(text).map_err(|_| InvalidPayloadKey::Base64)?;
+        let bytes = base64::decode(text).ok_or(InvalidPayloadKey::Base64)?;
         Self::from_slice(&bytes)
     }
 }

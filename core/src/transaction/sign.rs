@@ -1,15 +1,30 @@
 //! Signing and sender recovery on secp256k1, by `k256`. Keys are zeroised when dropped.
+//!
+//! `k256`'s own `SigningKey` computes the public key whenever a key is read, and its recovery
+//! verifies what it has just computed. Neither is needed here, and each costs as much as the rest.
 
 use core::fmt;
 
 use alloy_primitives::{Address, B256, Signature, U256, keccak256};
-use k256::ecdsa::{RecoveryId, SigningKey, VerifyingKey};
+use k256::{
+    AffinePoint, FieldBytes, ProjectivePoint, Scalar, Secp256k1, SecretKey,
+    ecdsa::hazmat::{DigestPrimitive, SignPrimitive},
+    elliptic_curve::{
+        PrimeField,
+        bigint::U256 as Uint,
+        group::Group,
+        ops::{Invert, LinearCombination, Reduce},
+        point::DecompressPoint,
+        sec1::ToEncodedPoint,
+        zeroize::Zeroizing,
+    },
+};
 
 use super::{PrivateTransaction, SignedPrivateTransaction, rlp::CURVE_ORDER};
 
 /// An account's private key. Zeroised when dropped; `Debug` shows the address only.
 #[derive(Clone)]
-pub struct AccountKey(SigningKey);
+pub struct AccountKey(SecretKey);
 
 /// The bytes are no secp256k1 private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,12 +73,12 @@ impl AccountKey {
         if bytes.len() != 32 {
             return Err(InvalidAccountKey);
         }
-        SigningKey::from_slice(bytes).map(Self).map_err(|_| InvalidAccountKey)
+        SecretKey::from_slice(bytes).map(Self).map_err(|_| InvalidAccountKey)
     }
 
-    /// The account.
+    /// The account. Computed anew by each call, which takes as long as a signature.
     pub fn address(&self) -> Address {
-        address_of(self.0.verifying_key())
+        address_of(self.0.public_key().as_affine())
     }
 
     /// Signs a 32-byte hash with RFC 6979 and a low s.
@@ -72,10 +87,12 @@ impl AccountKey {
     ///
     /// [`SignError::Unrecoverable`], which nobody has seen yet.
     pub fn sign_hash(&self, hash: &B256) -> Result<Signature, SignError> {
-        let (signature, recovery) = self
-            .0
-            .sign_prehash_recoverable(hash.as_slice())
+        let scalar = Zeroizing::new(self.0.to_nonzero_scalar());
+        let hash = FieldBytes::from(hash.0);
+        let (signature, recovery) = scalar
+            .try_sign_prehashed_rfc6979::<<Secp256k1 as DigestPrimitive>::Digest>(&hash, &[])
             .map_err(|_| SignError::Unrecoverable)?;
+        let recovery = recovery.ok_or(SignError::Unrecoverable)?;
         if recovery.is_x_reduced() {
             return Err(SignError::Unrecoverable);
         }
@@ -130,11 +147,34 @@ pub(crate) fn check_foreign(chain_id: Option<u64>, signature: &Signature) -> Res
 ///
 /// [`SignatureError`] when r and s belong to no public key.
 pub fn recover_address(hash: &B256, signature: &Signature) -> Result<Address, SignatureError> {
-    let (bytes, y_odd) = recoverable_signature(signature);
-    let signature = k256::ecdsa::Signature::from_slice(&bytes).map_err(|_| SignatureError)?;
-    VerifyingKey::recover_from_prehash(hash.as_slice(), &signature, RecoveryId::new(y_odd, false))
-        .map(|key| address_of(&key))
-        .map_err(|_| SignatureError)
+    let signature = signature.normalized_s();
+    let x = FieldBytes::from(signature.r().to_be_bytes::<{ U256::BYTES }>());
+    let s = FieldBytes::from(signature.s().to_be_bytes::<{ U256::BYTES }>());
+    let r = scalar(x)?;
+    let s = scalar(s)?;
+    let point: Option<AffinePoint> =
+        AffinePoint::decompress(&x, u8::from(signature.v()).into()).into();
+    let point = ProjectivePoint::from(point.ok_or(SignatureError)?);
+    let hash = <Scalar as Reduce<Uint>>::reduce_bytes(&FieldBytes::from(hash.0));
+    // SEC 1, 4.1.6: Q = r⁻¹ (s R - z G).
+    let inverse: Option<Scalar> = r.invert_vartime().into();
+    let inverse = inverse.ok_or(SignatureError)?;
+    let key = ProjectivePoint::lincomb(
+        &ProjectivePoint::GENERATOR,
+        &-(inverse * hash),
+        &point,
+        &(inverse * s),
+    );
+    if bool::from(key.is_identity()) {
+        return Err(SignatureError);
+    }
+    Ok(address_of(&key.to_affine()))
+}
+
+/// A number below the order of the curve and not zero.
+fn scalar(bytes: FieldBytes) -> Result<Scalar, SignatureError> {
+    let scalar: Option<Scalar> = Scalar::from_repr(bytes).into();
+    scalar.filter(|scalar| *scalar != Scalar::ZERO).ok_or(SignatureError)
 }
 
 pub(super) fn recoverable_signature(signature: &Signature) -> ([u8; 64], bool) {
@@ -146,7 +186,7 @@ pub(super) fn recoverable_signature(signature: &Signature) -> ([u8; 64], bool) {
     (bytes, low.v())
 }
 
-fn address_of(key: &VerifyingKey) -> Address {
+fn address_of(key: &AffinePoint) -> Address {
     let point = key.to_encoded_point(false);
     // The first byte says "uncompressed" and is not hashed.
     let hash = keccak256(point.as_bytes().get(1..).unwrap_or_default());
@@ -259,8 +299,16 @@ mod tests {
         }
 
         #[test]
-        fn recovery_never_panics(signed in strategies::signed()) {
-            let _ = signed.recover_signer();
+        fn recovery_is_that_of_k256(signed in strategies::signed()) {
+            use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
+            let (bytes, y_odd) = signed.recoverable_signature();
+            let want = Signature::from_slice(&bytes).ok().and_then(|signature| {
+                let id = RecoveryId::new(y_odd, false);
+                let hash = signed.signature_hash.as_slice();
+                VerifyingKey::recover_from_prehash(hash, &signature, id).ok()
+            });
+            let want = want.map(|key| address_of(key.as_affine()));
+            prop_assert_eq!(signed.recover_signer().ok(), want);
         }
 
         #[test]

@@ -168,6 +168,18 @@ function withKey(privateKey: unknown, use: (key: Uint8Array) => string): string 
   }
 }
 
+function entropy(length: number): Uint8Array {
+  const { crypto } = globalThis as { crypto?: Crypto };
+  if (crypto?.getRandomValues === undefined) {
+    throw invalid(
+      "NO_ENTROPY",
+      "a group id cannot be drawn: the platform gives no random numbers",
+      "crypto.getRandomValues is needed; pass a group id of your own instead",
+    );
+  }
+  return crypto.getRandomValues(new Uint8Array(length));
+}
+
 function fields(names: readonly string[], lines: string): Record<string, string | string[]> {
   const out: Record<string, string | string[]> = {};
   const values = lines.split("\n");
@@ -223,7 +235,7 @@ export const functions: Core = {
   groupId: (value) => either("the group id", value, glue.groupId, glue.groupIdFromBytes),
   groupIdBytes: (id) => glue.groupIdBytes(text("the group id", id)),
   payloadKey: (value) => either("the payload key", value, glue.payloadKey, glue.payloadKeyFromBytes),
-  randomGroupId: () => glue.randomGroupId(),
+  randomGroupId: () => glue.groupIdFromBytes(entropy(32)),
   legacyGroupId: (members) => glue.legacyGroupId(requiredList("members", members)),
   contractAddress: (sender, nonce, group) =>
     glue.contractAddress(text("sender", sender), text("nonce", nonce), functions.groupId(group)),

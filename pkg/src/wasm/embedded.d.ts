@@ -1,5 +1,8 @@
+/** The size of the core and its bytes, deflated, in base64. */
+type EmbeddedCore = readonly [size: number, text: string];
+
 /** What the conditions of `#core` resolve to. */
 declare module "#core" {
-  const core: string | WebAssembly.Module;
+  const core: EmbeddedCore | WebAssembly.Module;
   export default core;
 }

@@ -1,11 +1,12 @@
 /**
  * The Rust core of the default entry: its bytes are inside, and it compiles itself on first use.
  *
- * `#core` is base64 text, or under the `workerd` condition a compiled module, since workers
- * compile no bytes.
+ * `#core` is a size and the base64 text of compressed bytes, or under the `workerd` condition a
+ * compiled module, since workers compile no bytes.
  */
 import embedded from "#core";
 import { current, initError, instantiate } from "./instance.js";
+import { inflate } from "./inflate.js";
 import { compile } from "./source.js";
 import type { Core, CoreSource } from "./types.js";
 
@@ -13,12 +14,12 @@ export type * from "./types.js";
 
 /** The core, compiled now if it is not yet. */
 export function core(): Core {
-  return current() ?? instantiate(typeof embedded === "string" ? compileNow(embedded) : embedded);
+  return current() ?? instantiate(embedded instanceof WebAssembly.Module ? embedded : compileNow(embedded));
 }
 
 /** The core, compiled without blocking if it is not yet. */
 export async function ready(): Promise<Core> {
-  return current() ?? instantiate(await compile(typeof embedded === "string" ? decode(embedded) : embedded));
+  return current() ?? instantiate(await compile(embedded instanceof WebAssembly.Module ? embedded : decode(embedded)));
 }
 
 /** The same as {@link ready} without a source; with one, the core is loaded from there. */
@@ -31,9 +32,9 @@ export function isReady(): boolean {
   return current() !== undefined;
 }
 
-function compileNow(text: string): WebAssembly.Module {
+function compileNow(bytes: EmbeddedCore): WebAssembly.Module {
   try {
-    return new WebAssembly.Module(decode(text));
+    return new WebAssembly.Module(decode(bytes));
   } catch (cause) {
     throw initError(
       "NOT_INITIALIZED",
@@ -44,6 +45,11 @@ function compileNow(text: string): WebAssembly.Module {
   }
 }
 
-function decode(text: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+function decode([size, text]: EmbeddedCore): Uint8Array<ArrayBuffer> {
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let index = 0; index < bytes.length; index++) {
+    bytes[index] = binary.charCodeAt(index);
+  }
+  return inflate(bytes, size);
 }
