@@ -141,17 +141,12 @@ export function createRpc(transport: Transport, options: HttpOptions = {}): Rpc 
   if (typeof transport === "string" || transport instanceof URL) {
     return new HttpRpc(transport, options, timeoutMs);
   }
-  if (typeof transport === "function") {
-    return new ProviderRpc(requester(transport), timeoutMs);
-  }
+  if (typeof transport === "function") return requestRpc({ request: transport }, timeoutMs);
   const it = transport as unknown as Record<string, unknown> | null;
   if (typeof it === "object" && it !== null) {
     if (typeof it["rpc"] === "function") return transport as Rpc;
     if (typeof it["request"] === "function") {
-      const provider = transport as Eip1193Provider;
-      const send = requester((args, options) => provider.request(args, options), it);
-      // A wallet tells of changes, a client of viem does not change.
-      return new ProviderRpc(send, timeoutMs, typeof it["on"] === "function");
+      return requestRpc(transport as Eip1193Provider, timeoutMs);
     }
     if (typeof it["send"] === "function" && typeof it["getNetwork"] === "function") {
       const provider = transport as EthersLikeProvider;
@@ -175,19 +170,24 @@ export function createRpc(transport: Transport, options: HttpOptions = {}): Rpc 
 
 type Send = (method: string, params: readonly unknown[], once: boolean) => Promise<unknown>;
 
-/** By an EIP-1193 `request`. viem's repeats what failed, unless it is told not to. */
-function requester(request: Eip1193Provider["request"], owner: object = request): Send {
-  const { transport, config } = owner as Record<string, { type?: unknown } | undefined>;
-  const fallback = (transport ?? config)?.type === "fallback";
-  return (method, params, once) => {
-    if (!once) return request({ method, params });
-    if (fallback) {
+/**
+ * By an EIP-1193 `request`. viem's repeats what failed, unless it is told not to.
+ *
+ * @internal
+ */
+export function requestRpc(provider: Eip1193Provider, timeoutMs = REQUEST_TIMEOUT_MS): Rpc {
+  const { transport, config, on } = provider as unknown as Record<string, { type?: unknown } | undefined>;
+  const send: Send = (method, params, once) => {
+    if (!once) return provider.request({ method, params });
+    if ((transport ?? config)?.type === "fallback") {
       throw new InvalidInputError("viem's fallback transport may send a transaction to several nodes", {
         hint: "Send by a client with one transport.",
       });
     }
-    return request({ method, params }, { retryCount: 0 });
+    return provider.request({ method, params }, { retryCount: 0 });
   };
+  // A wallet tells of changes; a client of viem does not change.
+  return new ProviderRpc(send, timeoutMs, typeof on === "function");
 }
 
 let lastId = 0;

@@ -34,9 +34,9 @@ import {
   withCustomError,
   type CustomError,
 } from "./errors.js";
-import { toBigInt, toObject, toUint64 } from "./input.js";
+import { toBigInt, toCount, toObject, toUint64 } from "./input.js";
 import { assertSuccess, type WaitOptions } from "./receipts.js";
-import { createRpc, type Eip1193Provider, type HttpOptions } from "./rpc.js";
+import { requestRpc, type Eip1193Provider, type HttpOptions } from "./rpc.js";
 import { Session, type SessionOptions } from "./session.js";
 import { endable } from "./wait.js";
 import { watchLogs, type WatchOptions } from "./watch.js";
@@ -256,8 +256,9 @@ function createViemSession(client: AnyClient, options: PrivacyActionsOptions): S
   const { account = client.account, requestTimeout, ...rest } = options;
   const chainId = options.chainId ?? client.chain?.id;
   const noSigner = unsupported(account);
+  const timeoutMs = requestTimeout && toCount(requestTimeout, "requestTimeout", 1);
   const signer = account && !noSigner ? signerOf(account) : undefined;
-  return new Session(createRpc(client as Eip1193Provider, { requestTimeout }), { ...rest, chainId, signer }, noSigner);
+  return new Session(requestRpc(client as Eip1193Provider, timeoutMs), { ...rest, chainId, signer }, noSigner);
 }
 
 /** Why this account can never sign private transactions. */
