@@ -243,7 +243,7 @@ class HttpRpc implements Rpc {
     }
   }
 
-  async #headers(): Promise<Headers> {
+  async #headers(): Promise<Record<string, string>> {
     const { headers } = this.#options;
     const own = typeof headers === "function" ? await headers() : headers;
     let all: Headers;
@@ -255,7 +255,8 @@ class HttpRpc implements Rpc {
     }
     if (this.#basic !== undefined && !all.has("authorization")) all.set("authorization", this.#basic);
     all.set("content-type", "application/json");
-    return all;
+    // What a `fetch` of the caller's own can read.
+    return Object.fromEntries(all);
   }
 
   async #post(method: string, request: RequestInit): Promise<{ status: number; body: string }> {

@@ -23,6 +23,10 @@ test("a request is one POST with its headers", async () => {
     assert.equal(node.requests[0].headers.authorization, "Bearer token");
     assert.equal(node.requests[0].headers["content-type"], "application/json");
     assert.equal(node.requests[1].headers["x-a"], "b");
+    const seen = [];
+    const fetch = (url, request) => (seen.push(request.headers), globalThis.fetch(url, request));
+    await call(node.url, { headers: { "X-A": "b" }, fetch });
+    assert.deepEqual(seen, [{ "content-type": "application/json", "x-a": "b" }]);
   });
 });
 
