@@ -12,7 +12,13 @@ import {
   parsePrivateTransaction,
   privateContractAddress,
 } from "./codec.js";
-import { BlockNotFoundError, InvalidInputError, NodeSyncingError, throwIfAborted } from "./errors.js";
+import {
+  BlockNotFoundError,
+  InvalidInputError,
+  NodeSyncingError,
+  throwIfAborted,
+  type PrivacyError,
+} from "./errors.js";
 import {
   toAddress,
   toArray,
@@ -35,9 +41,10 @@ import {
   toTransaction,
   type MinedPrivateTransaction,
 } from "./responses.js";
-import { assertSuccess, waitForReceipt as wait, type WaitOptions } from "./receipts.js";
+import { assertSuccess, isFollowed, waitForReceipt as wait, type WaitOptions } from "./receipts.js";
 import { toAudience, type Session } from "./session.js";
 import { signMarkerWith, signWith, toSigner, type Signer } from "./signer.js";
+import { orAborted } from "./wait.js";
 import type {
   Address,
   Audience,
@@ -93,7 +100,7 @@ async function inTurn<T>(
   if (fields.to === null && fields.data === "0x") {
     throw new InvalidInputError("a transaction has `to`, or `data` that creates a contract");
   }
-  const chainId = await session.chainId();
+  const chainId = await session.chainId(signal);
   const from = toAddress(signer.address, "signer.address");
   let used: { nonce: bigint; raw: Hex } = { nonce: 0n, raw: "0x" };
   const result = await session.nonces.use(
@@ -104,8 +111,7 @@ async function inTurn<T>(
       read: () => countOf(session, from, group, signal),
       send: async (nonce) => {
         const transaction = { ...audience, ...fields, nonce, chainId, privateFrom } as PrivateTransaction;
-        const raw = await signWith(signer, transaction);
-        throwIfAborted(signal);
+        const raw = await orAborted(signWith(signer, transaction), signal);
         used = { nonce, raw };
         return submit(raw, signal);
       },
@@ -289,16 +295,19 @@ export async function tryCall(session: Session, request: CallRequest): Promise<H
 export async function call(session: Session, request: CallRequest): Promise<Hex> {
   const output = await tryCall(session, request);
   if (output !== null) return output;
-  const method = "priv_call";
-  const { blockTag = "latest" } = request;
+  throw noBlock("priv_call", request.blockTag);
+}
+
+/** Why there is no state at a block. */
+function noBlock(method: string, blockTag: BlockTag = "latest"): PrivacyError {
   if (blockTag === "latest" || blockTag === "pending") {
-    throw new NodeSyncingError("the node has not followed any block yet", {
+    return new NodeSyncingError("the node has not followed any block yet", {
       code: "SYNCING",
       method,
       hint: "Try again later.",
     });
   }
-  throw new BlockNotFoundError("the node does not have this block", { code: "BLOCK_UNKNOWN", method });
+  return new BlockNotFoundError("the node does not have this block", { code: "BLOCK_UNKNOWN", method });
 }
 
 /**
@@ -317,13 +326,14 @@ export interface CodeRequest {
 export async function code(session: Session, request: CodeRequest): Promise<Hex> {
   const it = toObject(request, "request");
   await coreReady();
-  const params = [
-    groupId(it.privacyGroupId),
-    toAddress(it.address, "address"),
-    toBlock(it.blockTag),
-  ];
+  const [group, block] = [groupId(it.privacyGroupId), toBlock(it.blockTag)];
+  const params = [group, toAddress(it.address, "address"), block];
   const found = await session.rpc("priv_getCode", params);
-  return found === null ? "0x" : toDataResult(found, "the code");
+  if (found !== null) return toDataResult(found, "the code");
+  // No contract, or no such block: a call tells.
+  const followed = await isFollowed((method, query) => session.rpc(method, query), block, group);
+  if (followed === false) throw noBlock("priv_getCode", it.blockTag);
+  return "0x";
 }
 
 /**
@@ -495,7 +505,7 @@ export async function sendMarker(
   const suggested = async () =>
     toNumberResult(await session.rpc("eth_gasPrice", [], { signal }), "the gas price");
   const gasPrice = it.gasPrice === undefined ? await suggested() : toBigInt(it.gasPrice, "gasPrice");
-  const chainId = await session.chainId();
+  const chainId = await session.chainId(signal);
   const explicit = it.nonce === undefined ? undefined : toUint64(it.nonce, "nonce");
   const hash = await session.nonces.use(
     { address, group: "public", chainId },
@@ -508,10 +518,8 @@ export async function sendMarker(
         return toNumberResult(count, "the transaction count");
       },
       send: async (nonce) => {
-        const raw = await signMarkerWith(signer, {
-          nonce, gas, gasPrice, chainId, data, to: MARKER_ADDRESS,
-        });
-        throwIfAborted(signal);
+        const marker = { nonce, gas, gasPrice, chainId, data, to: MARKER_ADDRESS };
+        const raw = await orAborted(signMarkerWith(signer, marker), signal);
         const sent = await session.rpc("eth_sendRawTransaction", [raw], { signal, once: true });
         return toHashResult(sent, "the marker's hash");
       },

@@ -105,6 +105,8 @@ export interface PrivacyClient {
   /**
    * The code of a private contract; `0x` for none.
    *
+   * @throws {BlockNotFoundError} the node does not have that block.
+   *
    * @example
    * const code = await client.getCode({ privacyGroupId, address });
    */

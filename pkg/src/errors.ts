@@ -48,17 +48,15 @@ export class PrivacyError extends Error {
   /** True for errors of the same class also when another copy of this module made them. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     if (Function.prototype[Symbol.hasInstance].call(this, value)) return true;
-    // Classes that callers derive have no name of their own here.
-    if (!Object.hasOwn(this.prototype, "name") || member(value, BRAND) !== true) return false;
-    for (let it = value; it; it = Object.getPrototypeOf(it)) {
-      if (Object.hasOwn(it, "name") && member(it, "name") === this.prototype.name) return true;
+    // Classes that callers derive have no word of their own.
+    if (!Object.hasOwn(this, "kind") || member(value, BRAND) !== true) return false;
+    for (let it = member(value, "constructor"); it; it = Object.getPrototypeOf(it)) {
+      if (Object.hasOwn(it, "kind") && (it as { kind?: unknown }).kind === this.kind) return true;
     }
     return false;
   }
-  static {
-    this.prototype.name = "PrivacyError";
-    Object.defineProperty(this.prototype, BRAND, { value: true });
-  }
+  /** The class's name, also where a bundler gives it another. */
+  protected static readonly kind: string = "PrivacyError";
   /** A stable word for the kind of error. */
   readonly code: string;
   /** The number of the JSON-RPC error, if there was one. */
@@ -70,6 +68,8 @@ export class PrivacyError extends Error {
 
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.kind;
+    Object.defineProperty(this, BRAND, { value: true });
     this.code = options.code ?? "PRIVACY_ERROR";
     this.rpcCode = options.rpcCode;
     this.data = options.data;
@@ -84,9 +84,7 @@ export class PrivacyError extends Error {
  * try { groupId("too short"); } catch (error) { console.log(error instanceof InvalidInputError); }
  */
 export class InvalidInputError extends PrivacyError {
-  static {
-    this.prototype.name = "InvalidInputError";
-  }
+  protected static override readonly kind: string = "InvalidInputError";
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, { code: "INVALID_INPUT", ...options });
   }
@@ -100,9 +98,7 @@ export class InvalidInputError extends PrivacyError {
  * try { parsePrivateTransaction("0x00"); } catch (error) { console.log(error.name); } // DecodeError
  */
 export class DecodeError extends PrivacyError {
-  static {
-    this.prototype.name = "DecodeError";
-  }
+  protected static override readonly kind: string = "DecodeError";
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, { code: "DECODE", ...options });
   }
@@ -115,9 +111,7 @@ export class DecodeError extends PrivacyError {
  * if (error instanceof SignatureError) console.log("the signer does not hold this account's key");
  */
 export class SignatureError extends PrivacyError {
-  static {
-    this.prototype.name = "SignatureError";
-  }
+  protected static override readonly kind: string = "SignatureError";
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, { code: "SIGNATURE", ...options });
   }
@@ -131,9 +125,7 @@ export class SignatureError extends PrivacyError {
  * if (error instanceof UnsupportedAccountError) console.log("use a local account");
  */
 export class UnsupportedAccountError extends PrivacyError {
-  static {
-    this.prototype.name = "UnsupportedAccountError";
-  }
+  protected static override readonly kind: string = "UnsupportedAccountError";
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, {
       code: "UNSUPPORTED_ACCOUNT",
@@ -150,9 +142,7 @@ export class UnsupportedAccountError extends PrivacyError {
  * if (error instanceof MissingOptionError) console.log(error.message);
  */
 export class MissingOptionError extends PrivacyError {
-  static {
-    this.prototype.name = "MissingOptionError";
-  }
+  protected static override readonly kind: string = "MissingOptionError";
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, { code: "MISSING_OPTION", ...options });
   }
@@ -166,9 +156,7 @@ export class MissingOptionError extends PrivacyError {
  * await init(fetch("/core.wasm"));
  */
 export class NotInitializedError extends PrivacyError {
-  static {
-    this.prototype.name = "NotInitializedError";
-  }
+  protected static override readonly kind: string = "NotInitializedError";
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, { code: "NOT_INITIALIZED", hint: "Await init() first.", ...options });
   }
@@ -181,9 +169,7 @@ export class NotInitializedError extends PrivacyError {
  * await client.waitForReceipt(hash, { signal: AbortSignal.timeout(5000) }); // may throw AbortError
  */
 export class AbortError extends PrivacyError {
-  static {
-    this.prototype.name = "AbortError";
-  }
+  protected static override readonly kind: string = "AbortError";
   constructor(reason?: unknown) {
     super("the operation was aborted", { code: "ABORTED", cause: reason });
   }
@@ -197,9 +183,7 @@ export class AbortError extends PrivacyError {
  * if (error instanceof ConnectionError) scheduleRetry();
  */
 export class ConnectionError extends PrivacyError {
-  static {
-    this.prototype.name = "ConnectionError";
-  }
+  protected static override readonly kind: string = "ConnectionError";
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, { code: "CONNECTION", ...options });
   }
@@ -212,9 +196,7 @@ export class ConnectionError extends PrivacyError {
  * createPrivacyClient({ url, requestTimeout: 10_000 });
  */
 export class RequestTimeoutError extends ConnectionError {
-  static {
-    this.prototype.name = "RequestTimeoutError";
-  }
+  protected static override readonly kind: string = "RequestTimeoutError";
   constructor(method: string, timeoutMs: number) {
     super(`${method} was not answered within ${timeoutMs} ms`, { code: "REQUEST_TIMEOUT" });
   }
@@ -227,9 +209,7 @@ export class RequestTimeoutError extends ConnectionError {
  * if (error instanceof HttpError && error.status === 503) scheduleRetry();
  */
 export class HttpError extends PrivacyError {
-  static {
-    this.prototype.name = "HttpError";
-  }
+  protected static override readonly kind: string = "HttpError";
   /** The HTTP status. */
   readonly status: number;
   constructor(status: number, message: string, options: PrivacyErrorOptions = {}) {
@@ -245,9 +225,7 @@ export class HttpError extends PrivacyError {
  * if (error instanceof InvalidResponseError) console.error("is this a node?", error.message);
  */
 export class InvalidResponseError extends PrivacyError {
-  static {
-    this.prototype.name = "InvalidResponseError";
-  }
+  protected static override readonly kind: string = "InvalidResponseError";
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, { code: "INVALID_RESPONSE", ...options });
   }
@@ -281,9 +259,7 @@ export interface RpcErrorOptions extends PrivacyErrorOptions {
  * if (error instanceof RpcError) console.error(error.method, error.rpcCode, error.message);
  */
 export class RpcError extends PrivacyError {
-  static {
-    this.prototype.name = "RpcError";
-  }
+  protected static override readonly kind: string = "RpcError";
   /** The method that was called. */
   readonly method: string | undefined;
   constructor(message: string, options: RpcErrorOptions = {}) {
@@ -311,9 +287,7 @@ export class RpcError extends PrivacyError {
  * if (error instanceof GroupNotFoundError) await client.groups.create({ participants });
  */
 export class GroupNotFoundError extends RpcError {
-  static {
-    this.prototype.name = "GroupNotFoundError";
-  }
+  protected static override readonly kind: string = "GroupNotFoundError";
 }
 
 /**
@@ -323,9 +297,7 @@ export class GroupNotFoundError extends RpcError {
  * if (error instanceof GroupExistsError) console.error("choose another id");
  */
 export class GroupExistsError extends RpcError {
-  static {
-    this.prototype.name = "GroupExistsError";
-  }
+  protected static override readonly kind: string = "GroupExistsError";
 }
 
 /**
@@ -335,9 +307,7 @@ export class GroupExistsError extends RpcError {
  * if (error instanceof GroupUnknownToMemberError) console.log("waits for", error.enclaveKey);
  */
 export class GroupUnknownToMemberError extends RpcError {
-  static {
-    this.prototype.name = "GroupUnknownToMemberError";
-  }
+  protected static override readonly kind: string = "GroupUnknownToMemberError";
 }
 
 /**
@@ -347,9 +317,7 @@ export class GroupUnknownToMemberError extends RpcError {
  * if (error instanceof NotAParticipantError) console.error("this is not for us");
  */
 export class NotAParticipantError extends RpcError {
-  static {
-    this.prototype.name = "NotAParticipantError";
-  }
+  protected static override readonly kind: string = "NotAParticipantError";
 }
 
 /**
@@ -359,9 +327,7 @@ export class NotAParticipantError extends RpcError {
  * if (error instanceof EnclaveKeyMismatchError) console.error("wrong node, or wrong enclaveKey");
  */
 export class EnclaveKeyMismatchError extends RpcError {
-  static {
-    this.prototype.name = "EnclaveKeyMismatchError";
-  }
+  protected static override readonly kind: string = "EnclaveKeyMismatchError";
 }
 
 /**
@@ -371,9 +337,7 @@ export class EnclaveKeyMismatchError extends RpcError {
  * if (error instanceof NonceTooLowError) await client.sendTransaction({ privacyGroupId, to, data });
  */
 export class NonceTooLowError extends RpcError {
-  static {
-    this.prototype.name = "NonceTooLowError";
-  }
+  protected static override readonly kind: string = "NonceTooLowError";
 }
 
 /**
@@ -384,9 +348,7 @@ export class NonceTooLowError extends RpcError {
  * if (error instanceof InvalidTransactionError) console.error(error.code, error.detail);
  */
 export class InvalidTransactionError extends RpcError {
-  static {
-    this.prototype.name = "InvalidTransactionError";
-  }
+  protected static override readonly kind: string = "InvalidTransactionError";
 }
 
 /**
@@ -396,9 +358,7 @@ export class InvalidTransactionError extends RpcError {
  * if (error instanceof TooManyMembersError) console.error(error.detail);
  */
 export class TooManyMembersError extends RpcError {
-  static {
-    this.prototype.name = "TooManyMembersError";
-  }
+  protected static override readonly kind: string = "TooManyMembersError";
 }
 
 /**
@@ -408,9 +368,7 @@ export class TooManyMembersError extends RpcError {
  * if (error instanceof RecipientUnknownError) console.error("who is", error.enclaveKey);
  */
 export class RecipientUnknownError extends RpcError {
-  static {
-    this.prototype.name = "RecipientUnknownError";
-  }
+  protected static override readonly kind: string = "RecipientUnknownError";
 }
 
 /**
@@ -420,9 +378,7 @@ export class RecipientUnknownError extends RpcError {
  * if (error instanceof RecipientUnavailableError) scheduleRetry();
  */
 export class RecipientUnavailableError extends RpcError {
-  static {
-    this.prototype.name = "RecipientUnavailableError";
-  }
+  protected static override readonly kind: string = "RecipientUnavailableError";
 }
 
 /**
@@ -432,9 +388,7 @@ export class RecipientUnavailableError extends RpcError {
  * if (error instanceof DefinitionDiffersError) console.error(error.enclaveKey, error.detail);
  */
 export class DefinitionDiffersError extends RpcError {
-  static {
-    this.prototype.name = "DefinitionDiffersError";
-  }
+  protected static override readonly kind: string = "DefinitionDiffersError";
 }
 
 /**
@@ -444,9 +398,7 @@ export class DefinitionDiffersError extends RpcError {
  * if (error instanceof EnclaveUnavailableError) scheduleRetry();
  */
 export class EnclaveUnavailableError extends RpcError {
-  static {
-    this.prototype.name = "EnclaveUnavailableError";
-  }
+  protected static override readonly kind: string = "EnclaveUnavailableError";
 }
 
 /**
@@ -456,9 +408,7 @@ export class EnclaveUnavailableError extends RpcError {
  * if (error instanceof PayloadTooLargeError) console.error("split it");
  */
 export class PayloadTooLargeError extends RpcError {
-  static {
-    this.prototype.name = "PayloadTooLargeError";
-  }
+  protected static override readonly kind: string = "PayloadTooLargeError";
 }
 
 /**
@@ -468,9 +418,7 @@ export class PayloadTooLargeError extends RpcError {
  * if (error instanceof MarkerRefusedError && error.code === "MARKER_INTRINSIC_GAS") raiseGas();
  */
 export class MarkerRefusedError extends RpcError {
-  static {
-    this.prototype.name = "MarkerRefusedError";
-  }
+  protected static override readonly kind: string = "MarkerRefusedError";
 }
 
 /**
@@ -480,9 +428,7 @@ export class MarkerRefusedError extends RpcError {
  * if (error instanceof NodeSyncingError) scheduleRetry();
  */
 export class NodeSyncingError extends RpcError {
-  static {
-    this.prototype.name = "NodeSyncingError";
-  }
+  protected static override readonly kind: string = "NodeSyncingError";
 }
 
 /**
@@ -492,9 +438,7 @@ export class NodeSyncingError extends RpcError {
  * if (error instanceof ChainUnavailableError) scheduleRetry();
  */
 export class ChainUnavailableError extends RpcError {
-  static {
-    this.prototype.name = "ChainUnavailableError";
-  }
+  protected static override readonly kind: string = "ChainUnavailableError";
 }
 
 /**
@@ -504,9 +448,7 @@ export class ChainUnavailableError extends RpcError {
  * if (error instanceof MethodDisabledError) console.error("not on this node:", error.method);
  */
 export class MethodDisabledError extends RpcError {
-  static {
-    this.prototype.name = "MethodDisabledError";
-  }
+  protected static override readonly kind: string = "MethodDisabledError";
 }
 
 /**
@@ -516,9 +458,7 @@ export class MethodDisabledError extends RpcError {
  * if (error instanceof UnauthorizedError) renewToken();
  */
 export class UnauthorizedError extends RpcError {
-  static {
-    this.prototype.name = "UnauthorizedError";
-  }
+  protected static override readonly kind: string = "UnauthorizedError";
 }
 
 /**
@@ -528,9 +468,7 @@ export class UnauthorizedError extends RpcError {
  * if (error instanceof InvalidParamsError) console.error(error.detail);
  */
 export class InvalidParamsError extends RpcError {
-  static {
-    this.prototype.name = "InvalidParamsError";
-  }
+  protected static override readonly kind: string = "InvalidParamsError";
 }
 
 /**
@@ -540,9 +478,7 @@ export class InvalidParamsError extends RpcError {
  * if (error instanceof LimitExceededError) halveTheRange();
  */
 export class LimitExceededError extends RpcError {
-  static {
-    this.prototype.name = "LimitExceededError";
-  }
+  protected static override readonly kind: string = "LimitExceededError";
 }
 
 /**
@@ -552,9 +488,7 @@ export class LimitExceededError extends RpcError {
  * if (error instanceof BlockNotFoundError) console.error("ask for an earlier block");
  */
 export class BlockNotFoundError extends RpcError {
-  static {
-    this.prototype.name = "BlockNotFoundError";
-  }
+  protected static override readonly kind: string = "BlockNotFoundError";
 }
 
 /**
@@ -564,9 +498,7 @@ export class BlockNotFoundError extends RpcError {
  * if (error instanceof NotAMarkerError) console.error("a public transaction");
  */
 export class NotAMarkerError extends RpcError {
-  static {
-    this.prototype.name = "NotAMarkerError";
-  }
+  protected static override readonly kind: string = "NotAMarkerError";
 }
 
 /**
@@ -577,9 +509,7 @@ export class NotAMarkerError extends RpcError {
  * if (error instanceof CallRevertedError) console.error(error.revert?.reason ?? error.revertData);
  */
 export class CallRevertedError extends RpcError {
-  static {
-    this.prototype.name = "CallRevertedError";
-  }
+  protected static override readonly kind: string = "CallRevertedError";
   /** The bytes that the contract reverted with; `0x` when there were none. */
   readonly revertData: Hex;
   /** What they say. */
@@ -609,9 +539,7 @@ export class CallRevertedError extends RpcError {
  * if (error instanceof ReceiptTimeoutError) await client.waitForReceipt(error.hash);
  */
 export class ReceiptTimeoutError extends PrivacyError {
-  static {
-    this.prototype.name = "ReceiptTimeoutError";
-  }
+  protected static override readonly kind: string = "ReceiptTimeoutError";
   /** The marker. */
   readonly hash: Hash;
   /** The group, if it is known. */
@@ -649,9 +577,7 @@ export class ReceiptTimeoutError extends PrivacyError {
  * if (error instanceof TransactionRevertedError) console.error(error.reason, error.revert?.reason);
  */
 export class TransactionRevertedError extends PrivacyError {
-  static {
-    this.prototype.name = "TransactionRevertedError";
-  }
+  protected static override readonly kind: string = "TransactionRevertedError";
   readonly receipt: PrivateReceipt;
   /** The node's word; undefined on nodes that do not say. */
   readonly reason: ReceiptReason | undefined;
@@ -690,9 +616,7 @@ export class TransactionRevertedError extends PrivacyError {
  * if (error instanceof GroupLockedError) await client.groups.unlock({ privacyGroupId });
  */
 export class GroupLockedError extends PrivacyError {
-  static {
-    this.prototype.name = "GroupLockedError";
-  }
+  protected static override readonly kind: string = "GroupLockedError";
   readonly groupId: GroupId | undefined;
   /** The receipt, if there is one. */
   readonly receipt: PrivateReceipt | undefined;
@@ -720,9 +644,7 @@ export class GroupLockedError extends PrivacyError {
  * if (error instanceof StaleMembershipError) await client.execute(request);
  */
 export class StaleMembershipError extends TransactionRevertedError {
-  static {
-    this.prototype.name = "StaleMembershipError";
-  }
+  protected static override readonly kind: string = "StaleMembershipError";
 }
 
 /**
@@ -733,9 +655,7 @@ export class StaleMembershipError extends TransactionRevertedError {
  * if (error instanceof NonceConflictError) await client.execute(request);
  */
 export class NonceConflictError extends TransactionRevertedError {
-  static {
-    this.prototype.name = "NonceConflictError";
-  }
+  protected static override readonly kind: string = "NonceConflictError";
 }
 
 /**
@@ -745,9 +665,7 @@ export class NonceConflictError extends TransactionRevertedError {
  * if (error instanceof MembershipLostError) console.error("we were removed");
  */
 export class MembershipLostError extends TransactionRevertedError {
-  static {
-    this.prototype.name = "MembershipLostError";
-  }
+  protected static override readonly kind: string = "MembershipLostError";
 }
 
 /**
@@ -757,9 +675,7 @@ export class MembershipLostError extends TransactionRevertedError {
  * if (error instanceof DuplicateMarkerError) await client.getReceipt(error.receipt.decidedBy);
  */
 export class DuplicateMarkerError extends TransactionRevertedError {
-  static {
-    this.prototype.name = "DuplicateMarkerError";
-  }
+  protected static override readonly kind: string = "DuplicateMarkerError";
 }
 
 /**
@@ -770,9 +686,7 @@ export class DuplicateMarkerError extends TransactionRevertedError {
  * if (error instanceof LatePayloadError) console.error("ask the sender's operator");
  */
 export class LatePayloadError extends TransactionRevertedError {
-  static {
-    this.prototype.name = "LatePayloadError";
-  }
+  protected static override readonly kind: string = "LatePayloadError";
 }
 
 /**
@@ -782,9 +696,7 @@ export class LatePayloadError extends TransactionRevertedError {
  * if (error instanceof NotTheOwnerError) console.error("ask", await client.groups.owner({ privacyGroupId }));
  */
 export class NotTheOwnerError extends TransactionRevertedError {
-  static {
-    this.prototype.name = "NotTheOwnerError";
-  }
+  protected static override readonly kind: string = "NotTheOwnerError";
 }
 
 /**
@@ -795,9 +707,7 @@ export class NotTheOwnerError extends TransactionRevertedError {
  * if (error instanceof AddMembersError && !error.unlocked) await client.groups.add(request);
  */
 export class AddMembersError extends PrivacyError {
-  static {
-    this.prototype.name = "AddMembersError";
-  }
+  protected static override readonly kind: string = "AddMembersError";
   readonly groupId: GroupId;
   readonly unlocked: boolean;
   /** Why the group could not be unlocked, if that was tried. */
@@ -813,6 +723,28 @@ export class AddMembersError extends PrivacyError {
     this.groupId = groupId;
     this.unlocked = unlocked;
     this.unlockError = unlockError;
+  }
+}
+
+/**
+ * It is not known whether the group was created: the connection broke, or the creation was aborted.
+ * `cause` is why. With the same `groupId` the creation can be tried again: if it was created, that
+ * is a {@link GroupExistsError}.
+ *
+ * @example
+ * if (error instanceof CreateGroupError) await client.groups.create({ ...request, privacyGroupId: error.groupId });
+ */
+export class CreateGroupError extends PrivacyError {
+  protected static override readonly kind: string = "CreateGroupError";
+  readonly groupId: GroupId;
+  constructor(groupId: GroupId, cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    super(`it is not known whether privacy group ${groupId} was created: ${why}`, {
+      code: "CREATE_GROUP",
+      cause,
+      hint: "Create it again with this id; it may exist by then.",
+    });
+    this.groupId = groupId;
   }
 }
 
@@ -1047,7 +979,7 @@ export function receiptError(
 
 /**
  * The same error, with the contract's own error that its revert bytes are; the error itself when
- * there are none, or `decode` does not know them.
+ * there are none, or `decode` does not know them or cannot read them.
  *
  * @internal
  */
@@ -1058,7 +990,12 @@ export function withCustomError(
   const call = error instanceof CallRevertedError;
   const transaction = error instanceof TransactionRevertedError;
   if ((!call && !transaction) || error.revert || error.revertData === "0x") return error;
-  const customError = decode(error.revertData);
+  let customError: CustomError | undefined;
+  try {
+    customError = decode(error.revertData);
+  } catch {
+    return error;
+  }
   if (!customError) return error;
   const args = customError.args.map(String).join(", ");
   const message = `${error.message}: ${customError.name}(${args})`;

@@ -23,10 +23,12 @@ import {
   type ContractTransactionResponse,
   type Interface,
   type InterfaceAbi,
+  type Listener,
   type Log,
   type Networkish,
   type PerformActionRequest,
   type Provider,
+  type ProviderEvent,
   type Signer as EthersSigner,
   type Subscriber,
   type Subscription,
@@ -49,8 +51,8 @@ import {
 } from "./errors.js";
 import { kindOf, toObject, toQuantity } from "./input.js";
 import { createRpc, tryRevert, type HttpOptions, type Transport } from "./rpc.js";
-import { Session, type SessionOptions } from "./session.js";
-import { pause } from "./wait.js";
+import { Session, keep, type SessionOptions } from "./session.js";
+import { TIMER_MS_MAX, pause } from "./wait.js";
 import { watchLogs } from "./watch.js";
 import type { DigestSigner, Signer } from "./signer.js";
 import type {
@@ -157,10 +159,14 @@ const ZERO_BLOOM = `0x${"00".repeat(256)}`;
 export class PrivateProvider extends AbstractProvider {
   readonly #session: Session;
   readonly #group: GroupId;
+  /** By hash, since Contract makes receipts of its own. */
+  readonly #receipts = new Map<string, PrivateReceipt>();
+  readonly #heard = new WeakMap<Listener, Listener>();
 
   /** Use {@link privacy}. @internal */
   constructor(session: Session, group: GroupId, network?: Networkish) {
-    super(network, { pollingInterval: Math.max(session.polling.interval, 1), cacheTimeout: -1 });
+    const pollingInterval = Math.min(Math.max(session.polling.interval, 1), TIMER_MS_MAX);
+    super(network, { pollingInterval, cacheTimeout: -1 });
     this.#session = session;
     this.#group = group;
   }
@@ -194,8 +200,10 @@ export class PrivateProvider extends AbstractProvider {
       case "getBalance":
         return "0x0";
       case "call":
+        refuseValue(request.transaction.value);
         return this.#call(request.transaction, request.blockTag as BlockTag);
       case "estimateGas": {
+        refuseValue(request.transaction.value);
         // Private gas is the network's cap whatever the limit says; only a revert matters.
         if (request.transaction.to) await this.#call(request.transaction, "latest");
         return toQuantity(DEFAULT_GAS);
@@ -261,7 +269,38 @@ export class PrivateProvider extends AbstractProvider {
 
   override _wrapTransactionReceipt(value: unknown, network: Network): TransactionReceipt {
     const it = value as ReturnType<typeof plainReceipt>;
-    return it.private ? new PrivateTransactionReceipt(it.private, this) : super._wrapTransactionReceipt(value as never, network);
+    return it.private ? this.receipt(it.private) : super._wrapTransactionReceipt(value as never, network);
+  }
+
+  /** A receipt as ethers has it. @internal */
+  receipt(receipt: PrivateReceipt): PrivateTransactionReceipt {
+    keep(this.#receipts, receipt.transactionHash.toLowerCase(), receipt);
+    return new PrivateTransactionReceipt(receipt, this);
+  }
+
+  /** The private receipt that was read last for a marker. @internal */
+  privateReceipt(hash: string): PrivateReceipt | undefined {
+    return this.#receipts.get(hash.toLowerCase());
+  }
+
+  /**
+   * As ethers' own. When there will be no receipt of a transaction, such as one that is not for this
+   * node, `listener` is not called, and the provider's `error` listeners are told why.
+   */
+  override once(event: ProviderEvent, listener: Listener): Promise<this> {
+    const heard: Listener = (...args: unknown[]) => {
+      const [first] = args;
+      if (first instanceof FailedReceipt) void this.emit("error", first.error);
+      else listener.apply(this, args);
+    };
+    this.#heard.set(listener, heard);
+    return super.once(event, heard);
+  }
+
+  override async off(event: ProviderEvent, listener?: Listener): Promise<this> {
+    const heard = listener && this.#heard.get(listener);
+    if (heard) await super.off(event, heard);
+    return super.off(event, listener);
   }
 
   override _wrapTransactionResponse(value: TransactionResponseParams): TransactionResponse {
@@ -335,10 +374,12 @@ function transactionParams(it: {
 }
 
 /**
- * A receipt of ethers with the private one in it.
+ * A receipt of ethers with the private one in it. Contracts make receipts of their own from it; see
+ * {@link privateReceiptOf}.
  *
  * @example
- * const receipt = (await (await contract.store(1)).wait()) as PrivateTransactionReceipt;
+ * const receipt = (await provider.getTransactionReceipt(hash)) as PrivateTransactionReceipt;
+ * console.log(receipt.privateReceipt.reason);
  */
 export class PrivateTransactionReceipt extends TransactionReceipt {
   /** The private receipt: reason, output, privateFrom, group. */
@@ -349,6 +390,26 @@ export class PrivateTransactionReceipt extends TransactionReceipt {
     super(receiptParams(receipt), provider);
     this.privateReceipt = receipt;
   }
+}
+
+/**
+ * The private receipt behind a receipt that came from a {@link PrivateProvider}, also by `wait()` of
+ * a contract's transaction; undefined for others.
+ *
+ * @example
+ * const receipt = await (await contract.store(1)).wait();
+ * console.log(privateReceiptOf(receipt)?.reason);
+ */
+export function privateReceiptOf(receipt: TransactionReceipt): PrivateReceipt | undefined {
+  if (receipt instanceof PrivateTransactionReceipt) return receipt.privateReceipt;
+  const { provider, hash } = receipt;
+  return provider instanceof PrivateProvider ? provider.privateReceipt(hash) : undefined;
+}
+
+/** Private transactions move no ether, and so calls do not either. */
+function refuseValue(value: unknown): void {
+  if (value === undefined || value === null || BigInt(value as bigint) === 0n) return;
+  throw new InvalidInputError("a private transaction cannot transfer value");
 }
 
 function receiptParams(receipt: PrivateReceipt) {
@@ -434,7 +495,7 @@ class ReceiptSubscriber implements Subscriber {
     try {
       for (;;) {
         const receipt = await actions.waitForReceipt(session, this.#hash, { signal });
-        await provider.emit(this.#hash, new PrivateTransactionReceipt(receipt, provider));
+        await provider.emit(this.#hash, provider.receipt(receipt));
         await pause(session.polling.interval, signal);
       }
     } catch (error) {
@@ -457,15 +518,12 @@ class ReceiptSubscriber implements Subscriber {
 
 /** In the place of a receipt that there will not be: reading its status throws why. */
 class FailedReceipt {
-  readonly #error: unknown;
-  constructor(error: unknown) {
-    this.#error = error;
-  }
+  constructor(readonly error: unknown) {}
   async confirmations(): Promise<number> {
     return Number.POSITIVE_INFINITY;
   }
   get status(): never {
-    throw this.#error;
+    throw this.error;
   }
 }
 
@@ -574,9 +632,7 @@ export class PrivateSigner extends AbstractSigner<PrivateProvider> {
 
   async #send(transaction: TransactionRequest): Promise<actions.Sent> {
     const { value, nonce, gasLimit, gasPrice, data } = transaction;
-    if (value !== undefined && value !== null && BigInt(value) !== 0n) {
-      throw new InvalidInputError("a private transaction cannot transfer value");
-    }
+    refuseValue(value);
     const from = transaction.from && (await resolveAddress(transaction.from, this));
     if (from && getAddress(from) !== (await this.getAddress())) {
       throw new InvalidInputError("the transaction's from is another account than the signer's");

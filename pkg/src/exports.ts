@@ -8,6 +8,7 @@ export {
   CallRevertedError,
   ChainUnavailableError,
   ConnectionError,
+  CreateGroupError,
   DecodeError,
   DefinitionDiffersError,
   DuplicateMarkerError,

@@ -20,6 +20,7 @@ import {
   AddMembersError,
   CallRevertedError,
   ConnectionError,
+  CreateGroupError,
   GroupExistsError,
   GroupLockedError,
   GroupNotFoundError,
@@ -28,6 +29,7 @@ import {
   MethodDisabledError,
   ReceiptTimeoutError,
   TransactionRevertedError,
+  isTransient,
 } from "./errors.js";
 import { toAddress, toArray, toObject, toSignal } from "./input.js";
 import { toGroups } from "./responses.js";
@@ -187,6 +189,7 @@ export interface Groups {
    * Creates a group; its owner is the signer.
    *
    * @throws {GroupExistsError} the node knows a group with this id.
+   * @throws {CreateGroupError} it may have been created or not; `groupId` is its id.
    *
    * @example
    * const { privacyGroupId, receipt } = await client.groups.create({ participants: [alice, bob] });
@@ -325,7 +328,10 @@ export async function create(session: Session, request: CreateRequest): Promise<
     }
   }
   const data = addParticipantsData(members, session.groupAbi);
-  const receipt = await change(session, "create", prepared, data);
+  const receipt = await change(session, "create", prepared, data).catch((error: unknown) => {
+    const open = error instanceof AbortError || isTransient(error);
+    throw open ? new CreateGroupError(privacyGroupId, error) : error;
+  });
   return { privacyGroupId, participants: members, receipt };
 }
 
@@ -368,16 +374,9 @@ async function undoLock(
     cause instanceof AbortError ||
     cause instanceof ConnectionError;
   if (wasLocked || open) return new AddMembersError(privacyGroupId, cause, false);
-  // A callback that throws must not keep the group locked.
-  const onProgress = (progress: GroupProgress) => {
-    try {
-      request.onProgress?.(progress);
-    } catch {
-      // It is the cause already, or comes too late to matter.
-    }
-  };
   try {
-    await unlock(session, { ...request, onProgress });
+    // A callback that throws must not keep the group locked.
+    await unlock(session, { ...request, onProgress: quiet(request.onProgress) });
     return new AddMembersError(privacyGroupId, cause, true);
   } catch (error) {
     return new AddMembersError(privacyGroupId, cause, false, error);
@@ -487,17 +486,29 @@ async function change(
   const { privacyGroupId, onProgress } = request;
   const { signal, interval, timeout, retries, gas, gasPrice, privateFrom } = request;
   onProgress?.({ step, state: "sending" });
+  let receipt: PrivateReceipt;
   try {
-    const receipt = await execute(session, {
+    receipt = await execute(session, {
       privacyGroupId, to: MANAGEMENT_ADDRESS, data,
       gas, gasPrice, privateFrom, signal, interval, timeout, retries,
       onProgress: ({ state }) => onProgress?.({ step, state }),
     });
-    onProgress?.({ step, state: "done" });
-    return receipt;
   } catch (error) {
     throw await inTermsOfGroups(session, step, privacyGroupId, error);
   }
+  quiet(onProgress)({ step, state: "done" });
+  return receipt;
+}
+
+/** A callback whose failure changes nothing: what it is told of has happened already. */
+function quiet(onProgress: ChangeOptions["onProgress"]): (progress: GroupProgress) => void {
+  return (progress) => {
+    try {
+      onProgress?.(progress);
+    } catch {
+      // Its own matter.
+    }
+  };
 }
 
 /** The contract reverts without a word when the lock is not as it must be. */

@@ -19,7 +19,7 @@ import { toCount, toHash, toSignal, toQuantity } from "./input.js";
 import { toMinedIn, toReceipt } from "./responses.js";
 import { MANAGEMENT_ADDRESS, withCore } from "./codec.js";
 import { tryRevert, type Rpc } from "./rpc.js";
-import { pause } from "./wait.js";
+import { TIMER_MS_MAX, pause } from "./wait.js";
 import type { GroupId, Hash, PrivateReceipt } from "./types.js";
 
 /**
@@ -142,7 +142,7 @@ class Wait {
     const timer = setTimeout(() => {
       this.expired = true;
       controller.abort();
-    }, Math.max(0, Math.min(remainingMs, 0x7fffffff)));
+    }, Math.max(0, Math.min(remainingMs, TIMER_MS_MAX)));
     if (this.signal?.aborted) onAbort();
     else this.signal?.addEventListener("abort", onAbort, { once: true });
     try {
@@ -199,18 +199,19 @@ class Wait {
 }
 
 /**
- * Whether the node has followed this block; undefined when it cannot be told. Any group will do,
+ * Whether the node has followed this block, a number or as nodes take it; undefined when it cannot be told. Any group will do,
  * because a call in an unknown one is answered from empty state.
  */
 export async function isFollowed(
   call: (method: string, params: readonly unknown[]) => Promise<unknown>,
-  block: bigint,
+  block: bigint | string,
   group: GroupId | undefined,
 ): Promise<boolean | undefined> {
   const data = withCore((core) => core.canExecuteCalldata());
   const anyGroup = group ?? "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
   try {
-    const params = [anyGroup, { to: MANAGEMENT_ADDRESS, data }, toQuantity(block)];
+    const at = typeof block === "string" ? block : toQuantity(block);
+    const params = [anyGroup, { to: MANAGEMENT_ADDRESS, data }, at];
     return (await call("priv_call", params)) !== null;
   } catch (error) {
     // Still behind, or something that may pass.

@@ -18,7 +18,8 @@ type Fields = Record<string, unknown>;
 
 const DATA = /^0x(?:[0-9a-fA-F]{2})*$/;
 const QUANTITY = /^0x[0-9a-fA-F]{1,64}$/;
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+/** 32 bytes, or 91 for keys. */
+const KEY = /^(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{122}==)$/;
 
 function fail(what: string, expected: string): never {
   throw new InvalidResponseError(`the node's answer is invalid: ${what} is not ${expected}`);
@@ -36,7 +37,8 @@ const quantity = pattern(QUANTITY, "a quantity in hex");
 const hash32 = pattern(/^0x[0-9a-fA-F]{64}$/, "a hash");
 const address20 = pattern(/^0x[0-9a-fA-F]{40}$/, "an address");
 const bloom = pattern(/^0x[0-9a-fA-F]{512}$/, "a bloom filter");
-const base64 = pattern(BASE64, "base64");
+const key = pattern(KEY, "an enclave key in base64");
+const id32 = pattern(/^[A-Za-z0-9+/]{43}=$/, "a group id of 32 bytes in base64");
 const text = pattern(/^[^]*$/, "a text");
 
 export const toDataResult = (value: unknown, what: string): Hex => data(value, what) as Hex;
@@ -72,13 +74,11 @@ function optional<T>(value: unknown, what: string, read: (it: unknown, what: str
 }
 
 function keys(value: unknown, what: string): EnclaveKey[] {
-  return list(value, what).map((key) => base64(key, what) as EnclaveKey);
+  return list(value, what).map((each) => key(each, what) as EnclaveKey);
 }
 
 function group(value: unknown, what: string): GroupId {
-  const id = base64(value, what);
-  if (id.length !== 44) fail(what, "a group id of 32 bytes");
-  return id as GroupId;
+  return id32(value, what) as GroupId;
 }
 
 /** A log of a receipt or a search. */
@@ -133,7 +133,7 @@ export function toReceipt(value: unknown, marker: Hash): PrivateReceipt | null {
     from: maybe("from", toAddressResult),
     to: maybe("to", toAddressResult) ?? null,
     contractAddress: maybe("contractAddress", toAddressResult) ?? null,
-    privateFrom: maybe("privateFrom", base64) as EnclaveKey | undefined,
+    privateFrom: maybe("privateFrom", key) as EnclaveKey | undefined,
     privacyGroupId: maybe("privacyGroupId", group),
     privateFor: maybe("privateFor", keys),
     output: maybe("output", toDataResult) ?? "0x",
@@ -195,7 +195,7 @@ export function toTransaction(value: unknown): MinedPrivateTransaction | null {
     v: field("v", toNumberResult),
     r: field("r", toNumberResult),
     s: field("s", toNumberResult),
-    privateFrom: field("privateFrom", base64) as EnclaveKey,
+    privateFrom: field("privateFrom", key) as EnclaveKey,
     privacyGroupId: maybe("privacyGroupId", group),
     privateFor: maybe("privateFor", keys),
     restriction: field("restriction", text),
@@ -218,7 +218,7 @@ export function toGroups(value: unknown): PrivacyGroup[] {
 
 /** The answer of `priv_distributeRawTransaction`: 32 bytes, or 64. */
 export function toPayloadKeyResult(value: unknown): Hex {
-  const key = toDataResult(value, "the payload key");
-  if (key.length !== 66 && key.length !== 130) fail("the payload key", "32 or 64 bytes");
-  return key;
+  const payload = toDataResult(value, "the payload key");
+  if (payload.length !== 66 && payload.length !== 130) fail("the payload key", "32 or 64 bytes");
+  return payload;
 }

@@ -20,6 +20,7 @@ import {
   type RpcErrorBody,
 } from "./errors.js";
 import { kindOf, toCount } from "./input.js";
+import { TIMER_MS_MAX } from "./wait.js";
 import type { DecodedRevert, Hex } from "./types.js";
 
 /**
@@ -29,7 +30,11 @@ import type { DecodedRevert, Hex } from "./types.js";
  * const client = createPrivacyClient({ transport: window.ethereum });
  */
 export interface Eip1193Provider {
-  request(args: { method: string; params?: readonly unknown[] }): Promise<unknown>;
+  /** `options` is viem's: a send is not to be repeated. */
+  request(
+    args: { method: string; params?: readonly unknown[] },
+    options?: { retryCount?: number },
+  ): Promise<unknown>;
 }
 
 /**
@@ -116,6 +121,8 @@ export interface RequestOptions {
  * const rpc: Rpc = createRpc("http://127.0.0.1:20000");
  */
 export interface Rpc {
+  /** Whether it may reach another chain from one call to the next, as wallets do. */
+  readonly movable?: boolean | undefined;
   rpc(method: string, params: readonly unknown[], options?: RequestOptions): Promise<unknown>;
 }
 
@@ -134,15 +141,12 @@ export function createRpc(transport: Transport, options: HttpOptions = {}): Rpc 
   if (typeof transport === "string" || transport instanceof URL) {
     return new HttpRpc(transport, options, timeoutMs);
   }
-  if (typeof transport === "function") {
-    return new ProviderRpc((method, params) => transport({ method, params }), timeoutMs);
-  }
+  if (typeof transport === "function") return requestRpc({ request: transport }, timeoutMs);
   const it = transport as unknown as Record<string, unknown> | null;
   if (typeof it === "object" && it !== null) {
     if (typeof it["rpc"] === "function") return transport as Rpc;
     if (typeof it["request"] === "function") {
-      const provider = transport as Eip1193Provider;
-      return new ProviderRpc((method, params) => provider.request({ method, params }), timeoutMs);
+      return requestRpc(transport as Eip1193Provider, timeoutMs);
     }
     if (typeof it["send"] === "function" && typeof it["getNetwork"] === "function") {
       const provider = transport as EthersLikeProvider;
@@ -153,7 +157,10 @@ export function createRpc(transport: Transport, options: HttpOptions = {}): Rpc 
       return new ProviderRpc((method, params) => web3Request(provider, method, params), timeoutMs);
     }
     if (it["currentProvider"] !== undefined && it["currentProvider"] !== null) {
-      return createRpc(it["currentProvider"] as Transport, options);
+      // Asked for each time, because `setProvider` changes it.
+      const current = () => createRpc(it["currentProvider"] as Transport, options);
+      current();
+      return { movable: true, rpc: async (...request) => current().rpc(...request) };
     }
   }
   throw new InvalidInputError(
@@ -161,11 +168,35 @@ export function createRpc(transport: Transport, options: HttpOptions = {}): Rpc 
   );
 }
 
+type Send = (method: string, params: readonly unknown[], once: boolean) => Promise<unknown>;
+
+/**
+ * By an EIP-1193 `request`. viem's repeats what failed, unless it is told not to.
+ *
+ * @internal
+ */
+export function requestRpc(provider: Eip1193Provider, timeoutMs = REQUEST_TIMEOUT_MS): Rpc {
+  const { transport, config, on } = provider as unknown as Record<string, { type?: unknown } | undefined>;
+  const send: Send = (method, params, once) => {
+    if (!once) return provider.request({ method, params });
+    if ((transport ?? config)?.type === "fallback") {
+      throw new InvalidInputError("viem's fallback transport may send a transaction to several nodes", {
+        hint: "Send by a client with one transport.",
+      });
+    }
+    return provider.request({ method, params }, { retryCount: 0 });
+  };
+  // A wallet tells of changes; a client of viem does not change.
+  return new ProviderRpc(send, timeoutMs, typeof on === "function");
+}
+
 let lastId = 0;
 
 /** A node at a URL. */
 class HttpRpc implements Rpc {
   readonly #url: string;
+  /** From a URL with a name and a password, which `fetch` refuses. */
+  readonly #basic: string | undefined;
   readonly #options: HttpOptions;
   readonly #timeoutMs: number;
   readonly #bytesMax: number;
@@ -180,6 +211,10 @@ class HttpRpc implements Rpc {
     if (parsed.protocol !== "http:" && parsed.protocol !== "https:") {
       throw new InvalidInputError(`a node is reached by http or https, not by ${parsed.protocol}`);
     }
+    if (parsed.username !== "" || parsed.password !== "") {
+      this.#basic = basic(parsed);
+      parsed.username = parsed.password = "";
+    }
     this.#url = parsed.href;
     this.#options = options;
     this.#timeoutMs = timeoutMs;
@@ -189,52 +224,84 @@ class HttpRpc implements Rpc {
   async rpc(method: string, params: readonly unknown[], { signal }: RequestOptions = {}) {
     throwIfAborted(signal);
     const id = ++lastId;
-    const { headers } = this.#options;
-    const extra = typeof headers === "function" ? await headers() : headers;
     const limit = new Deadline(signal, this.#timeoutMs);
-    let status: number;
-    let body: string;
     try {
-      const fetch = this.#options.fetch ?? globalThis.fetch;
-      const response = await fetch(this.#url, {
+      const headers = await limit.race(this.#headers());
+      const { status, body } = await this.#post(method, {
         method: "POST",
-        headers: { "content-type": "application/json", ...extra },
+        headers,
         body: JSON.stringify({ jsonrpc: "2.0", id, method, params }),
         signal: limit.signal,
       });
-      status = response.status;
-      body = await readBody(response, this.#bytesMax);
-    } catch (cause) {
+      return readAnswer(method, id, status, body);
+    } catch (error) {
       if (signal?.aborted) throw new AbortError(signal.reason);
       if (limit.expired) throw new RequestTimeoutError(method, this.#timeoutMs);
-      if (cause instanceof PrivacyError) throw cause;
-      throw new ConnectionError(`${method}: the node cannot be reached: ${innermost(cause)}`, { cause });
+      throw error;
     } finally {
       limit.end();
     }
-    return readAnswer(method, id, status, body);
   }
+
+  async #headers(): Promise<Record<string, string>> {
+    const { headers } = this.#options;
+    const own = typeof headers === "function" ? await headers() : headers;
+    let all: Headers;
+    try {
+      all = new Headers(own);
+    } catch {
+      // The platform's error shows the value, which may be a token.
+      throw new InvalidInputError("headers must be names and values that HTTP allows");
+    }
+    if (this.#basic !== undefined && !all.has("authorization")) all.set("authorization", this.#basic);
+    all.set("content-type", "application/json");
+    // What a `fetch` of the caller's own can read.
+    return Object.fromEntries(all);
+  }
+
+  async #post(method: string, request: RequestInit): Promise<{ status: number; body: string }> {
+    const fetch = this.#options.fetch ?? globalThis.fetch;
+    try {
+      const response = await fetch(this.#url, request);
+      return { status: response.status, body: await readBody(response, this.#bytesMax) };
+    } catch (cause) {
+      if (cause instanceof PrivacyError) throw cause;
+      throw new ConnectionError(`${method}: the node cannot be reached: ${innermost(cause)}`, { cause });
+    }
+  }
+}
+
+/** The `authorization` that a URL's name and password mean. */
+function basic({ username, password }: URL): string {
+  let text: string;
+  try {
+    text = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  } catch {
+    throw new InvalidInputError("the URL's name or password is not percent-encoded");
+  }
+  return `Basic ${btoa(String.fromCharCode(...new TextEncoder().encode(text)))}`;
 }
 
 /** Something that sends for us and answers with results. */
 class ProviderRpc implements Rpc {
-  readonly #send: (method: string, params: readonly unknown[]) => Promise<unknown>;
+  readonly #send: Send;
   readonly #timeoutMs: number;
 
   constructor(
-    send: (method: string, params: readonly unknown[]) => Promise<unknown>,
+    send: Send,
     timeoutMs: number,
+    readonly movable = false,
   ) {
     this.#send = send;
     this.#timeoutMs = timeoutMs;
   }
 
-  async rpc(method: string, params: readonly unknown[], { signal }: RequestOptions = {}) {
+  async rpc(method: string, params: readonly unknown[], { signal, once = false }: RequestOptions = {}) {
     throwIfAborted(signal);
     const limit = new Deadline(signal, this.#timeoutMs);
     try {
       // Some providers throw instead of rejecting.
-      const answer = Promise.resolve().then(() => this.#send(method, params));
+      const answer = Promise.resolve().then(() => this.#send(method, params, once));
       return await limit.race(answer);
     } catch (error) {
       if (signal?.aborted) throw new AbortError(signal.reason);
@@ -259,7 +326,7 @@ class Deadline {
     this.#timer = setTimeout(() => {
       this.expired = true;
       this.#controller.abort();
-    }, Math.min(timeoutMs, 0x7fffffff));
+    }, Math.min(timeoutMs, TIMER_MS_MAX));
     if (outer?.aborted) this.#onAbort();
     else outer?.addEventListener("abort", this.#onAbort, { once: true });
   }
@@ -372,6 +439,9 @@ export function providerError(error: unknown, method: string): PrivacyError {
     const body = readError(it);
     if (body && !isOwnCode(record)) found = { ...body, message: plainMessage(record, body.message) };
     if (typeof record["status"] === "number") status = record["status"];
+    // ethers writes "401 Unauthorized".
+    const { responseStatus } = (record["info"] ?? {}) as Record<string, unknown>;
+    if (typeof responseStatus === "string") status = Number.parseInt(responseStatus, 10);
   }
   if (found?.code === 4001) {
     return new PrivacyError("the user refused the request", { code: "USER_REJECTED", rpcCode: 4001, cause: error });
@@ -420,13 +490,14 @@ function* causes(error: unknown): Generator<object> {
 
 /** What the deepest cause says. */
 function innermost(error: unknown): string {
-  let message = "";
+  let found = "";
   for (const it of causes(error)) {
-    const { message: text, code } = it as Record<string, unknown>;
-    if (typeof text === "string" && text !== "") message = text;
-    else if (typeof code === "string") message = code;
+    // The libraries' long messages show URLs, with the tokens in them.
+    const { message, shortMessage: text = message, code } = it as Record<string, unknown>;
+    if (typeof text === "string" && text !== "") found = text;
+    else if (typeof code === "string") found = code;
   }
-  return message === "" ? String(error) : message;
+  return found === "" ? String(error) : found;
 }
 
 function web3Request(

@@ -4,13 +4,19 @@
  */
 
 import { coreReady, enclaveKey as readEnclaveKey, groupId as readGroupId } from "./codec.js";
-import { InvalidInputError, MissingOptionError, PrivacyError } from "./errors.js";
+import {
+  InvalidInputError,
+  InvalidTransactionError,
+  MissingOptionError,
+  PrivacyError,
+} from "./errors.js";
 import { toArray, toChainId, toObject } from "./input.js";
 import { sharedNonces, type Nonces } from "./nonces.js";
 import { toPolling, type Polling } from "./receipts.js";
 import { toNumberResult } from "./responses.js";
 import { createRpc, type HttpOptions, type RequestOptions, type Rpc, type Transport } from "./rpc.js";
 import { toSigner, type Signer } from "./signer.js";
+import { orAborted } from "./wait.js";
 import type { Audience, EnclaveKey, GroupAbi, GroupId, Hash, PayloadKey, Quantity } from "./types.js";
 
 /**
@@ -30,7 +36,7 @@ export interface SessionOptions {
   readonly polling?: Polling | undefined;
   /** Who hands out nonces; by default all clients of a program share one queue per account. */
   readonly nonces?: Nonces | undefined;
-  /** The public chain's id; asked for once when absent. */
+  /** The public chain's id; asked for when absent, of a wallet each time. */
   readonly chainId?: Quantity | undefined;
 }
 
@@ -55,7 +61,10 @@ export class Session {
   readonly polling: ReturnType<typeof toPolling>;
   readonly #enclaveKey: EnclaveKey | undefined;
   readonly #signer: Signer | PrivacyError | undefined;
+  readonly #ownChainId: bigint | undefined;
   #chainId: Promise<bigint> | undefined;
+  /** Whether the chain's id was ever needed. */
+  knowsChainId = false;
   /** Groups of what was sent last, for errors and for telling the queue of lost nonces. */
   readonly #sent = new Map<Hash, GroupId>();
   /** Markers of what was distributed. */
@@ -76,14 +85,20 @@ export class Session {
     }
     this.#enclaveKey = options.enclaveKey;
     this.#signer = options.signer === undefined ? noSigner : toSigner(options.signer);
-    if (options.chainId !== undefined) this.#chainId = Promise.resolve(toChainId(options.chainId));
+    if (options.chainId !== undefined) this.#ownChainId = toChainId(options.chainId);
   }
 
   /** Calls a method of the node. */
   async rpc(method: string, params: readonly unknown[], options?: RequestOptions) {
     // Reverts are read by the core, and errors must not depend on when it is there.
     await coreReady();
-    return this.node.rpc(method, params, options);
+    try {
+      return await orAborted(this.node.rpc(method, params, options), options?.signal);
+    } catch (error) {
+      const moved = error instanceof InvalidTransactionError && error.code === "WRONG_CHAIN_ID";
+      if (moved) this.#chainId = undefined;
+      throw error;
+    }
   }
 
   get signer(): Signer {
@@ -100,19 +115,18 @@ export class Session {
   }
 
   /** The public chain's id. */
-  chainId(): Promise<bigint> {
-    this.#chainId ??= this.rpc("eth_chainId", []).then((id) => {
-      const number = toNumberResult(id, "the chain id");
-      return toChainId(number);
-    });
-    // Not knowing it once must not mean never.
-    this.#chainId.catch(() => (this.#chainId = undefined));
-    return this.#chainId;
-  }
-
-  /** The chain's id if it is known already. */
-  get knowsChainId(): boolean {
-    return this.#chainId !== undefined;
+  async chainId(signal?: AbortSignal): Promise<bigint> {
+    this.knowsChainId = true;
+    if (this.#ownChainId !== undefined) return this.#ownChainId;
+    if (!this.#chainId || this.node.movable) {
+      const asked = this.rpc("eth_chainId", []).then((id) =>
+        toChainId(toNumberResult(id, "the chain id")),
+      );
+      this.#chainId = asked;
+      // Not knowing it once must not mean never.
+      asked.catch(() => (this.#chainId = undefined));
+    }
+    return orAborted(this.#chainId, signal);
   }
 
   /** Remembers which group a marker is of. */
@@ -136,8 +150,8 @@ export class Session {
   }
 }
 
-/** Adds to a map that must not grow for ever. */
-function keep<K, V>(map: Map<K, V>, key: K, value: V): void {
+/** Adds to a map that must not grow for ever. @internal */
+export function keep<K, V>(map: Map<K, V>, key: K, value: V): void {
   map.set(key, value);
   if (map.size <= 10_000) return;
   const [oldest] = map.keys();

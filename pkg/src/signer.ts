@@ -109,7 +109,7 @@ export function toSigner(value: unknown): Signer {
  * @internal
  */
 export async function signWith(signer: Signer, transaction: PrivateTransaction): Promise<Hex> {
-  if (!("signPrivateTransaction" in signer)) {
+  if (!canSignWhole(signer)) {
     const hash = privateTransactionSignatureHash(transaction);
     const signature = toSignature(await signer.signDigest(hash));
     expectSigner(signer, recoverAddress(hash, signature));
@@ -134,19 +134,51 @@ export async function signWith(signer: Signer, transaction: PrivateTransaction):
  * @internal
  */
 export async function signMarkerWith(signer: Signer, transaction: MarkerTransaction): Promise<Hex> {
-  if ("signMarkerTransaction" in signer && signer.signMarkerTransaction) {
-    return toHex(await signer.signMarkerTransaction(transaction), "the signed marker");
+  const { signMarkerTransaction, signDigest } = signer as Partial<DigestSigner & TransactionSigner>;
+  const pub = toPub(transaction);
+  const hash = withCore((core) => core.markerSignatureHash(pub)) as Hash;
+  if (typeof signMarkerTransaction === "function") {
+    const answer = await signMarkerTransaction.call(signer, transaction);
+    const raw = toHex(answer, "the signed marker");
+    if (OWN.has(signer)) return raw;
+    const signature = toSignature(markerSignature(raw));
+    expectSigner(signer, recoverAddress(hash, signature));
+    if (raw === withCore((core) => core.serializeMarker(pub, signature))) return raw;
+    throw new SignatureError("the signer has signed another marker than it was given");
   }
-  if (!("signDigest" in signer)) {
+  if (typeof signDigest !== "function") {
     throw new UnsupportedAccountError(
       `the signer of ${signer.address} has neither signMarkerTransaction nor signDigest`,
     );
   }
-  const pub = toPub(transaction);
-  const hash = withCore((core) => core.markerSignatureHash(pub)) as Hash;
-  const signature = toSignature(await signer.signDigest(hash));
+  const signature = toSignature(await signDigest.call(signer, hash));
   expectSigner(signer, recoverAddress(hash, signature));
   return withCore((core) => core.serializeMarker(pub, signature)) as Hex;
+}
+
+function canSignWhole(signer: Signer): signer is TransactionSigner {
+  return typeof (signer as Partial<TransactionSigner>).signPrivateTransaction === "function";
+}
+
+/** The signature in a signed legacy transaction: the last three items of an RLP list. */
+function markerSignature(raw: Hex): Signature {
+  let at = 2;
+  const number = (bytes: number) => Number.parseInt(raw.slice(at, (at += 2 * bytes)), 16);
+  const length = (first: number) => (first > 55 ? number(first - 55) : first);
+  length(number(1) - 0xc0);
+  const items: string[] = [];
+  while (at < raw.length && items.length < 9) {
+    const start = at;
+    const first = number(1);
+    if (first < 0x80) at = start;
+    const size = first < 0x80 ? 1 : length(first - 0x80);
+    items.push(raw.slice(at, (at += 2 * size)));
+  }
+  const [v = "", r = "", s = ""] = items.slice(6);
+  if (!/^[0-9a-f]{1,16}$/.test(v)) throw new SignatureError("the signed marker is no legacy transaction");
+  const parity = BigInt(`0x${v}`);
+  const yParity = Number((parity < 35n ? parity - 27n : parity - 35n) % 2n);
+  return { r: `0x${r.padStart(64, "0")}`, s: `0x${s.padStart(64, "0")}`, yParity };
 }
 
 function expectSigner(signer: Signer, found: Address | undefined): void {

@@ -34,11 +34,11 @@ import {
   withCustomError,
   type CustomError,
 } from "./errors.js";
-import { toBigInt, toObject, toUint64 } from "./input.js";
+import { toBigInt, toCount, toObject, toUint64 } from "./input.js";
 import { assertSuccess, type WaitOptions } from "./receipts.js";
-import { providerError, type Rpc } from "./rpc.js";
+import { requestRpc, type Eip1193Provider, type HttpOptions } from "./rpc.js";
 import { Session, type SessionOptions } from "./session.js";
-import { orAborted } from "./wait.js";
+import { endable } from "./wait.js";
 import { watchLogs, type WatchOptions } from "./watch.js";
 import type { TransactionSigner } from "./signer.js";
 import type {
@@ -185,6 +185,8 @@ type AnyClient = Client<Transport, Chain | undefined, Account | undefined>;
 export type PrivacyActionsOptions = Omit<SessionOptions, "signer"> & {
   /** Instead of the client's. */
   readonly account?: Account | undefined;
+  /** For one request with viem's repetitions, in ms; 60,000 when absent. A send is not repeated. */
+  readonly requestTimeout?: HttpOptions["requestTimeout"];
 };
 
 /**
@@ -222,8 +224,10 @@ export function privacyActions(
   toObject(options, "options");
   return (client) => {
     const session = createViemSession(client, options);
-    sessions.set(client, session);
+    // viem copies it to the extended client, and to what is extended from that.
+    const carried = { [SESSION]: session };
     return {
+      ...carried,
       priv: {
         ...clientOf(session),
         getContract: (parameters) => contractOf(session, parameters),
@@ -233,11 +237,14 @@ export function privacyActions(
   };
 }
 
-/** Sessions of clients that call the single actions. */
+/** Where an extended client has its session. */
+const SESSION = Symbol.for("@coterie/sdk/session/1");
+
+/** Sessions of clients that are not extended and call the single actions. */
 const sessions = new WeakMap<object, Session>();
 
 function sessionOf(client: AnyClient): Session {
-  let session = sessions.get(client);
+  let session = (client as { [SESSION]?: Session })[SESSION] ?? sessions.get(client);
   if (!session) {
     session = createViemSession(client, {});
     sessions.set(client, session);
@@ -246,11 +253,12 @@ function sessionOf(client: AnyClient): Session {
 }
 
 function createViemSession(client: AnyClient, options: PrivacyActionsOptions): Session {
-  const { account = client.account, ...rest } = options;
+  const { account = client.account, requestTimeout, ...rest } = options;
   const chainId = options.chainId ?? client.chain?.id;
   const noSigner = unsupported(account);
+  const timeoutMs = requestTimeout && toCount(requestTimeout, "requestTimeout", 1);
   const signer = account && !noSigner ? signerOf(account) : undefined;
-  return new Session(rpcOf(client), { ...rest, chainId, signer }, noSigner);
+  return new Session(requestRpc(client as Eip1193Provider, timeoutMs), { ...rest, chainId, signer }, noSigner);
 }
 
 /** Why this account can never sign private transactions. */
@@ -281,24 +289,6 @@ function signerOf(account: Account): TransactionSigner {
         gas: toUint64(gas, "gas"),
         chainId: chainId === undefined ? undefined : Number(toUint64(chainId, "chainId")),
       }),
-  };
-}
-
-/** viem repeats requests that failed; a send must not be. */
-function rpcOf(client: AnyClient): Rpc {
-  return {
-    async rpc(method, params, { signal, once } = {}) {
-      const request = client.request as unknown as (
-        args: { method: string; params: readonly unknown[] },
-        options?: { retryCount?: number },
-      ) => Promise<unknown>;
-      const answer = request({ method, params }, once ? { retryCount: 0 } : undefined);
-      try {
-        return await orAborted(answer, signal);
-      } catch (error) {
-        throw providerError(error, method);
-      }
-    },
   };
 }
 
@@ -752,7 +742,7 @@ async function eventsOf(
   return found.map((log) => withEvent(abi, eventName, log));
 }
 
-async function* watchEventsOf(
+function watchEventsOf(
   session: Session,
   { abi, address, privacyGroupId }: AnyContract,
   eventName: string,
@@ -761,7 +751,10 @@ async function* watchEventsOf(
 ): AsyncGenerator<unknown, void, undefined> {
   const { fromBlock, ...how } = options;
   const request = { privacyGroupId, address, topics: topicsOf(abi, eventName, args), fromBlock };
-  for await (const log of watchLogs(session, request, how)) yield withEvent(abi, eventName, log);
+  return endable(how.signal, async function* (signal) {
+    const logs = watchLogs(session, request, { ...how, signal });
+    for await (const log of logs) yield withEvent(abi, eventName, log);
+  });
 }
 
 function withEvent(abi: Abi, eventName: string, log: PrivateLog): object {
@@ -779,14 +772,10 @@ async function decoded<T>(abi: Abi, run: () => Promise<T>): Promise<T> {
   }
 }
 
-function customError(abi: Abi, data: Hex): CustomError | undefined {
-  try {
-    const { errorName, args } = decodeErrorResult({ abi, data }) as {
-      errorName: string;
-      args?: readonly unknown[];
-    };
-    return { name: errorName, args: args ?? [] };
-  } catch {
-    return undefined;
-  }
+function customError(abi: Abi, data: Hex): CustomError {
+  const { errorName, args } = decodeErrorResult({ abi, data }) as {
+    errorName: string;
+    args?: readonly unknown[];
+  };
+  return { name: errorName, args: args ?? [] };
 }

@@ -34,3 +34,28 @@ export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefine
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
   });
 }
+
+/** A generator that heeds its signal, and so ends at once when it is left, also while it waits. */
+export function endable<T>(
+  outer: AbortSignal | undefined,
+  make: (signal: AbortSignal) => AsyncGenerator<T, void, undefined>,
+): AsyncGenerator<T, void, undefined> {
+  const controller = new AbortController();
+  const onAbort = () => controller.abort(outer?.reason);
+  const generator = (async function* () {
+    if (outer?.aborted) onAbort();
+    outer?.addEventListener("abort", onAbort, { once: true });
+    try {
+      yield* make(controller.signal);
+    } finally {
+      outer?.removeEventListener("abort", onAbort);
+    }
+  })();
+  const end = generator.return.bind(generator);
+  // Otherwise it would be heard only after the next value.
+  generator.return = (value) => {
+    controller.abort();
+    return end(value);
+  };
+  return generator;
+}

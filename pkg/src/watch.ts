@@ -17,7 +17,7 @@ import { AbortError, InvalidInputError, LimitExceededError, isTransient } from "
 import { toBlock, toCount, toObject, toQuantity, toSignal } from "./input.js";
 import { isFollowed } from "./receipts.js";
 import { toLogs, toNumberResult } from "./responses.js";
-import { pause } from "./wait.js";
+import { endable, pause } from "./wait.js";
 import type { Session } from "./session.js";
 import type { GroupId, LogFilter, PrivateLog } from "./types.js";
 
@@ -49,6 +49,7 @@ export interface WatchOptions {
 }
 
 const REORG_DEPTH = 12;
+const MANY = 1n << 64n;
 
 /** The logs that match, those of `fromBlock` on, or from now on. */
 export function watchLogs(
@@ -63,15 +64,17 @@ export function watchLogs(
     }
   }
   const { fromBlock = "latest", ...what } = filter;
-  const watch = new Watch(session, privacyGroupId, toFilter(what), toObject(options, "options"));
-  return watch.run(toBlock(fromBlock, "fromBlock"));
+  const from = toBlock(fromBlock, "fromBlock");
+  const outer = toSignal(toObject(options, "options").signal);
+  const watch = new Watch(session, privacyGroupId, toFilter(what), options);
+  return endable(outer, (signal) => watch.run(from, signal));
 }
 
 class Watch {
   readonly #session: Session;
   #group: GroupId;
   readonly #filter: Record<string, unknown>;
-  readonly #signal: AbortSignal | undefined;
+  #signal: AbortSignal | undefined;
   readonly #intervalMs: number;
   readonly #depth: bigint;
   readonly #onError: ((error: unknown) => void) | undefined;
@@ -80,6 +83,8 @@ class Watch {
   #first = 0n;
   /** Blocks below this one were read to their end. */
   #next = 0n;
+  /** How many blocks to try at a time, when the node does not give all. */
+  #span = MANY;
 
   constructor(
     session: Session,
@@ -90,28 +95,30 @@ class Watch {
     this.#session = session;
     this.#group = group;
     this.#filter = filter;
-    this.#signal = toSignal(options.signal);
     this.#intervalMs = toCount(options.interval ?? session.polling.interval, "interval");
     const depth = toCount(options.reorgDepth ?? REORG_DEPTH, "reorgDepth");
     this.#depth = BigInt(Math.min(Math.floor(depth), Number.MAX_SAFE_INTEGER));
     this.#onError = options.onError;
   }
 
-  async *run(from: string): AsyncGenerator<PrivateLog, void, undefined> {
+  async *run(from: string, signal: AbortSignal): AsyncGenerator<PrivateLog, void, undefined> {
+    this.#signal = signal;
+    let behind = false;
     try {
       await coreReady();
       this.#group = groupId(this.#group);
       this.#first = this.#next = await this.#persist(() => this.#start(from));
       for (;;) {
-        const { logs, more } = await this.#persist(() => this.#poll());
+        const { logs, more } = await this.#persist(() => this.#poll(behind));
         for (const log of logs) {
-          if (this.#signal?.aborted) return;
+          if (signal.aborted) return;
           yield log;
         }
-        if (!more) await pause(this.#intervalMs, this.#signal);
+        behind = more;
+        if (!more) await pause(this.#intervalMs, signal);
       }
     } catch (error) {
-      if (!(error instanceof AbortError && this.#signal?.aborted)) throw error;
+      if (!(error instanceof AbortError && signal.aborted)) throw error;
     }
   }
 
@@ -137,50 +144,92 @@ class Watch {
     return toNumberResult(number, `the number of the ${from} block`);
   }
 
-  /** The next logs; `more` when there certainly are others already. */
-  async #poll(): Promise<{ logs: PrivateLog[]; more: boolean }> {
-    const from = this.#back();
-    let found: PrivateLog[];
-    try {
-      found = await this.#read(from, "latest");
-    } catch (error) {
-      if (!(error instanceof LimitExceededError)) throw error;
-      return this.#part(error);
+  /** The next logs; `more` when the node was not asked for all of them. `behind`: it was not before. */
+  async #poll(behind: boolean): Promise<{ logs: PrivateLog[]; more: boolean }> {
+    if (!behind) {
+      try {
+        return { logs: await this.#whole(), more: false };
+      } catch (error) {
+        if (!(error instanceof LimitExceededError)) throw error;
+      }
     }
-    const highest = this.#missing(found, from).reduce(
+    return this.#part(behind);
+  }
+
+  /** What was seen again, and all that is new. */
+  async #whole(): Promise<PrivateLog[]> {
+    const from = this.#back();
+    const { logs, found } = await this.#compare(from, MANY, () => this.#read(from, "latest"));
+    for (const { blockNumber } of found) if (blockNumber > this.#next) this.#next = blockNumber;
+    this.#forget();
+    return logs;
+  }
+
+  /** The same in pages: what was seen, then the first page of what is new. */
+  async #part(behind: boolean): Promise<{ logs: PrivateLog[]; more: boolean }> {
+    const last = this.#next - 1n;
+    const seen = behind ? [] : (await this.#compare(this.#back(), last, () => this.#pages(last))).logs;
+    const [from, head] = [this.#next, await this.#head()];
+    let to = head - from < this.#span ? head : from + this.#span - 1n;
+    while (to > from && !(await this.#isFollowed(to))) to = from + (to - from) / 2n;
+    if (to < from || (to === from && !(await this.#isFollowed(to)))) return { logs: seen, more: false };
+    const page = await this.#page(from, to);
+    const logs = [...seen, ...this.#take(page.found)];
+    this.#next = page.to + 1n;
+    this.#span = 2n * (this.#next - from);
+    this.#forget();
+    return { logs, more: page.to < head };
+  }
+
+  /** All logs of the blocks to be seen again. */
+  async #pages(to: bigint): Promise<PrivateLog[]> {
+    const all: PrivateLog[] = [];
+    for (let from = this.#back(); from <= to; ) {
+      const page = await this.#page(from, to);
+      all.push(...page.found);
+      from = page.to + 1n;
+    }
+    return all;
+  }
+
+  /** As many blocks as the node gives at a time; it must give one. */
+  async #page(from: bigint, to: bigint): Promise<{ found: PrivateLog[]; to: bigint }> {
+    for (;;) {
+      try {
+        return { found: await this.#read(from, toQuantity(to)), to };
+      } catch (error) {
+        if (!(error instanceof LimitExceededError) || to <= from) throw error;
+        to = from + (to - from) / 2n;
+      }
+    }
+  }
+
+  /** What is new, after what is gone, in these blocks. Nothing, while the node is not there yet. */
+  async #compare(
+    from: bigint,
+    to: bigint,
+    read: () => Promise<PrivateLog[]>,
+  ): Promise<{ logs: PrivateLog[]; found: PrivateLog[] }> {
+    const missing = (found: readonly PrivateLog[]) => {
+      const there = new Set(found.map(idOf));
+      return [...this.#seen.values()].filter(
+        (log) => log.blockNumber >= from && log.blockNumber <= to && !there.has(idOf(log)),
+      );
+    };
+    let found = await read();
+    const highest = missing(found).reduce(
       (max, { blockNumber }) => (blockNumber > max ? blockNumber : max),
       -1n,
     );
     if (highest >= 0n) {
       // Gone, or the node is not there yet. Read again after it says that it is.
-      if (!(await this.#isFollowed(highest))) return { logs: [], more: false };
-      found = await this.#read(from, "latest");
+      if (!(await this.#isFollowed(highest))) return { logs: [], found: [] };
+      found = await read();
     }
-    const removed = this.#missing(found, from).reverse();
+    const removed = missing(found).reverse();
     for (const log of removed) this.#seen.delete(idOf(log));
     const fresh = this.#take(found);
-    for (const { blockNumber } of found) if (blockNumber > this.#next) this.#next = blockNumber;
-    this.#forget();
-    return { logs: [...removed.map((log) => ({ ...log, removed: true })), ...fresh], more: false };
-  }
-
-  /** Part of a range that has more logs than the node gives at a time. */
-  async #part(cause: LimitExceededError): Promise<{ logs: PrivateLog[]; more: boolean }> {
-    const from = this.#next;
-    let to = await this.#head();
-    for (;;) {
-      if (to <= from) throw cause;
-      to = from + (to - from) / 2n;
-      if (!(await this.#isFollowed(to))) return { logs: [], more: false };
-      try {
-        const fresh = this.#take(await this.#read(from, toQuantity(to)));
-        this.#next = to + 1n;
-        this.#forget();
-        return { logs: fresh, more: true };
-      } catch (error) {
-        if (!(error instanceof LimitExceededError)) throw error;
-      }
-    }
+    return { logs: [...removed.map((log) => ({ ...log, removed: true })), ...fresh], found };
   }
 
   /** Where to begin, some blocks before those that are new. */
@@ -193,12 +242,6 @@ class Watch {
     const fresh = found.filter((log) => !log.removed && !this.#seen.has(idOf(log)));
     for (const log of fresh) this.#seen.set(idOf(log), log);
     return fresh;
-  }
-
-  #missing(found: readonly PrivateLog[], from: bigint): PrivateLog[] {
-    const there = new Set(found.map(idOf));
-    const known = [...this.#seen.values()];
-    return known.filter((log) => log.blockNumber >= from && !there.has(idOf(log)));
   }
 
   #forget(): void {

@@ -2,7 +2,7 @@
 // any time: what is remembered of a node is forgotten then.
 
 import { CallRevertedError, InvalidInputError, InvalidResponseError, PrivacyError } from "../errors.js";
-import { createRpc, type Rpc, type Transport } from "../rpc.js";
+import { createRpc, type RequestOptions, type Rpc, type Transport } from "../rpc.js";
 import type Web3Quorum from "./index.js";
 
 /** A node, and what is known of it. */
@@ -34,9 +34,9 @@ export class Connection {
   }
 
   /** The result of one request. Refusals have the text that web3 1.x gives them. */
-  async request(method: string, params: readonly unknown[]): Promise<unknown> {
+  async request(method: string, params: readonly unknown[], options?: RequestOptions): Promise<unknown> {
     try {
-      return await this.#node().rpc.rpc(method, params);
+      return await this.#node().rpc.rpc(method, params, options);
     } catch (error) {
       if (error instanceof PrivacyError && error.rpcCode !== undefined) {
         error.message = `Returned error: ${nodesText(error)}`;

@@ -2,6 +2,11 @@
 // has neither by asking for logs. One shape of event whichever it is: a formatted log, once each.
 
 import { MethodDisabledError, RpcError } from "../errors.js";
+import type { Rpc } from "../rpc.js";
+import { Session } from "../session.js";
+import type { GroupId, LogFilter, PrivateLog } from "../types.js";
+import { TIMER_MS_MAX, pause } from "../wait.js";
+import { watchLogs } from "../watch.js";
 import type { Connection } from "./connection.js";
 import { Emitter } from "./emitter.js";
 import { formatLog } from "./format.js";
@@ -12,10 +17,8 @@ import type Web3Quorum from "./index.js";
 const WAITING_MAX = 10_000;
 /** Logs that are remembered so that none is told twice. */
 const SEEN_MAX = 10_000;
-/** Blocks that are asked for again when logs are polled: the node may follow the chain late. */
-const OVERLAP_BLOCKS = 32;
-/** Node's timers take no more. */
-const INTERVAL_MS_MAX = 2 ** 31 - 1;
+/** Blocks that are read again after an interruption: some may have been reorganised meanwhile. */
+const OVERLAP_BLOCKS = 12;
 
 type Logs = Record<string, unknown>[];
 
@@ -47,6 +50,8 @@ export class PrivateSubscription extends Emitter {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #waiting: Web3Quorum.FormattedLog[] = [];
   #stopped = false;
+  /** The newest block of which there was a log. */
+  #newest = -1n;
   #ended: Promise<unknown> | undefined;
 
   constructor(connection: Connection, privacyGroupId: string, filter: Web3Quorum.LogFilter, intervalMs: number) {
@@ -54,7 +59,7 @@ export class PrivateSubscription extends Emitter {
     this.#connection = connection;
     this.privacyGroupId = privacyGroupId;
     this.filter = filter ?? {};
-    this.#intervalMs = Math.min(Math.max(Number(intervalMs) || 1000, 1), INTERVAL_MS_MAX);
+    this.#intervalMs = Math.min(Math.max(Number(intervalMs) || 1000, 1), TIMER_MS_MAX);
   }
 
   /** Starts it. Not for callers: `subscribeWithPooling` has done it. */
@@ -66,7 +71,7 @@ export class PrivateSubscription extends Emitter {
         ? [() => new Notifications(this.#connection, provider, this)]
         : []),
       () => new NodeFilter(this.#connection, this),
-      () => new LogPoll(this.#connection, this),
+      () => new LogPoll(this.#connection, this, this.#intervalMs),
     ];
     for (const [at, make] of sources.entries()) {
       const source = make();
@@ -114,6 +119,8 @@ export class PrivateSubscription extends Emitter {
       if (this.#seen.has(key)) continue;
       this.#seen.add(key);
       this.#waiting.push(formatLog(log));
+      const block = blockNumber(log["blockNumber"]) ?? -1n;
+      if (block > this.#newest) this.#newest = block;
     }
     // The oldest go first: a set keeps the order.
     for (const key of this.#seen) {
@@ -124,9 +131,32 @@ export class PrivateSubscription extends Emitter {
     this.#deliver();
   }
 
+  /** Where to begin again what began at `first`, so that little is read twice. */
+  again(first: bigint): bigint {
+    const back = this.#newest - BigInt(OVERLAP_BLOCKS);
+    return back > first ? back : first;
+  }
+
+  /** Whether it was ended. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
   /** Tells an error; polling goes on. */
   fail(error: unknown): void {
-    if (!this.#stopped) this.emit("error", error);
+    this.tell("error", error);
+  }
+
+  /** Tells what is no log. What a listener throws is uncaught, as it is for `data`, and ends nothing. */
+  tell(event: string, ...values: unknown[]): void {
+    if (this.#stopped) return;
+    try {
+      this.emit(event, ...values);
+    } catch (thrown) {
+      queueMicrotask(() => {
+        throw thrown;
+      });
+    }
   }
 
   /** What waited for a listener, and what has come; not before the caller has its promise. */
@@ -155,6 +185,8 @@ class NodeFilter implements Source {
   readonly #of: PrivateSubscription;
   /** Past logs are asked for once, when the caller wants them. */
   #past: boolean;
+  /** The block where it began; undefined when the node does not tell. */
+  #first: bigint | undefined;
 
   constructor(connection: Connection, of: PrivateSubscription) {
     this.#connection = connection;
@@ -162,21 +194,24 @@ class NodeFilter implements Source {
     this.#past = (of.filter.fromBlock ?? null) !== null;
   }
 
-  start(): Promise<string> {
-    return this.#connection.request("priv_newFilter", [this.#of.privacyGroupId, this.#of.filter]) as Promise<string>;
+  async start(): Promise<string> {
+    const { filter } = this.#of;
+    // Asked before the filter is there, so that nothing lies between the two.
+    this.#first = blockNumber(filter.fromBlock) ?? (await this.#fromNow(this.#past ? 0n : 1n));
+    return this.#make(filter);
   }
 
   async poll(): Promise<Logs> {
     const params = [this.#of.privacyGroupId, this.#of.filterId];
     try {
-      const past = this.#past ? ((await this.#connection.request("priv_getFilterLogs", params)) as Logs) : [];
-      this.#past = false;
-      return [...past, ...((await this.#connection.request("priv_getFilterChanges", params)) as Logs)];
+      if (this.#past) {
+        this.#of.accept((await this.#connection.request("priv_getFilterLogs", params)) as Logs);
+        this.#past = false;
+      }
+      return (await this.#connection.request("priv_getFilterChanges", params)) as Logs;
     } catch (error) {
       if (!(error instanceof RpcError && /filter not found/i.test(error.message))) throw error;
-      // The node forgot it, as after a restart: a new one, and what was missed in between.
-      this.#of.filterId = await this.start();
-      this.#past = true;
+      await this.#replace();
       return [];
     }
   }
@@ -185,47 +220,115 @@ class NodeFilter implements Source {
     await this.#connection.request("priv_uninstallFilter", [this.#of.privacyGroupId, id]);
     return id;
   }
+
+  #make(filter: Web3Quorum.LogFilter): Promise<string> {
+    return this.#connection.request("priv_newFilter", [this.#of.privacyGroupId, filter]) as Promise<string>;
+  }
+
+  /** The node forgot the filter, as after a restart: a new one, and what was missed in between. */
+  async #replace(): Promise<void> {
+    const { filter } = this.#of;
+    const first = this.#first;
+    const missed = first === undefined ? {} : { fromBlock: hex(this.#of.again(first)) };
+    const id = await this.#make({ ...filter, ...missed });
+    if (this.#of.stopped) {
+      // Nobody is left to be told of a failure; the node forgets filters that are not asked for.
+      await this.stop(id).catch(() => {});
+      return;
+    }
+    this.#of.filterId = id;
+    this.#past = first !== undefined;
+  }
+
+  /** A block counted from the newest one; undefined when the node does not tell. */
+  async #fromNow(more: bigint): Promise<bigint | undefined> {
+    try {
+      return BigInt((await this.#connection.request("eth_blockNumber", [])) as string) + more;
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      return undefined;
+    }
+  }
 }
 
-/** `priv_getLogs` again and again, for nodes that have no filters. */
+/**
+ * `priv_getLogs` again and again, for nodes that have no filters. How that is done without missing
+ * any is `watchLogs`'s affair; here an error does not end it.
+ */
 class LogPoll implements Source {
+  readonly #session: Session;
   readonly #connection: Connection;
   readonly #of: PrivateSubscription;
+  readonly #intervalMs: number;
+  readonly #ending = new AbortController();
+  /** The newest block that the caller wants. */
+  #last: bigint | undefined;
   #first = 0n;
-  #next = 0n;
 
-  constructor(connection: Connection, of: PrivateSubscription) {
+  constructor(connection: Connection, of: PrivateSubscription, intervalMs: number) {
     this.#connection = connection;
     this.#of = of;
+    this.#intervalMs = intervalMs;
+    const rpc: Rpc["rpc"] = (method, params, options) => connection.request(method, params, options);
+    this.#session = new Session({ rpc }, {});
   }
 
   async start(): Promise<string> {
-    const { fromBlock } = this.#of.filter;
-    const from = /^(0x[0-9a-f]+|[0-9]+)$/i.test(String(fromBlock)) ? BigInt(fromBlock as string) : undefined;
-    this.#first = from ?? (fromBlock === "earliest" ? 0n : (await this.#head()) + 1n);
-    this.#next = this.#first;
+    const { fromBlock, toBlock } = this.#of.filter;
+    this.#last = blockNumber(toBlock);
+    this.#first = blockNumber(fromBlock) ?? (await this.#head()) + 1n;
+    // What is wrong with the filter is told before anything is begun.
+    void this.#run(this.#watch());
     const random = crypto.getRandomValues(new Uint8Array(16));
     return `0x${Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
   }
 
-  async poll(): Promise<Logs> {
-    const head = await this.#head();
-    if (head < this.#first) return [];
-    const early = this.#next - BigInt(OVERLAP_BLOCKS);
-    const fromBlock = `0x${(early > this.#first ? early : this.#first).toString(16)}`;
-    const params = [this.#of.privacyGroupId, { ...this.#of.filter, fromBlock }];
-    const logs = (await this.#connection.request("priv_getLogs", params)) as Logs;
-    this.#next = head + 1n;
-    return logs;
+  stop(id: string): Promise<unknown> {
+    this.#ending.abort();
+    return Promise.resolve(id);
   }
 
-  stop(id: string): Promise<unknown> {
-    return Promise.resolve(id);
+  #watch(): AsyncIterable<PrivateLog> {
+    const { fromBlock: _from, toBlock: _to, ...rest } = this.#of.filter;
+    // web3 takes null for what is not given.
+    const given = Object.entries(rest).filter(([, value]) => value !== null && value !== undefined);
+    const filter = Object.fromEntries(given) as Omit<LogFilter, "fromBlock" | "toBlock">;
+    const privacyGroupId = this.#of.privacyGroupId as GroupId;
+    const request = { ...filter, privacyGroupId, fromBlock: this.#of.again(this.#first) };
+    const onError = (error: unknown) => this.#of.fail(error);
+    return watchLogs(this.#session, request, { interval: this.#intervalMs, signal: this.#ending.signal, onError });
+  }
+
+  async #run(watched: AsyncIterable<PrivateLog>): Promise<void> {
+    for (let logs = watched; !this.#ending.signal.aborted; logs = this.#watch()) {
+      try {
+        for await (const log of logs) {
+          if (this.#last === undefined || log.blockNumber <= this.#last) this.#of.accept([asSent(log)]);
+        }
+      } catch (error) {
+        this.#of.fail(error);
+        await pause(this.#intervalMs, this.#ending.signal).catch(() => {});
+      }
+    }
   }
 
   async #head(): Promise<bigint> {
     return BigInt((await this.#connection.request("eth_blockNumber", [])) as string);
   }
+}
+
+/** A block that is the same one for ever; undefined for `latest` and the like, and for none. */
+function blockNumber(block: unknown): bigint | undefined {
+  if (block === "earliest") return 0n;
+  return /^(0x[0-9a-f]+|[0-9]+)$/i.test(String(block)) ? BigInt(block as string) : undefined;
+}
+
+const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
+
+/** A log in the node's own form. */
+function asSent(log: PrivateLog): Record<string, unknown> {
+  const { blockNumber, transactionIndex, logIndex } = log;
+  return { ...log, blockNumber: hex(blockNumber), transactionIndex: hex(transactionIndex), logIndex: hex(logIndex) };
 }
 
 /** `priv_subscribe` on a WebSocket of web3 1.x. */
@@ -287,14 +390,16 @@ class Notifications implements Source {
   readonly #failed = (error: unknown) => this.#of.fail(error);
 
   readonly #connected = () => {
-    this.#of.emit("connected");
+    this.#of.tell("connected");
     // Before the first answer the request itself waits for the socket. Later the node has forgotten
     // the subscription with the old socket.
     if (this.#id === undefined) return;
     this.#id = undefined;
     this.#ask().then(
       (id) => {
-        this.#of.filterId = id;
+        if (!this.#of.stopped) this.#of.filterId = id;
+        // Ended meanwhile: nobody is left to be told of a failure.
+        else this.stop(id).catch(() => {});
       },
       (error: unknown) => this.#of.fail(error),
     );

@@ -10,6 +10,7 @@ import {
 import { InvalidInputError, InvalidResponseError, ReceiptTimeoutError, isTransient } from "../errors.js";
 import { toArray, toCount, toObject } from "../input.js";
 import { sharedNonces } from "../nonces.js";
+import { pause } from "../wait.js";
 import type { Address, EnclaveKey, GroupId, Hash, Hex } from "../types.js";
 import type { Connection } from "./connection.js";
 import { count, quantity } from "./format.js";
@@ -87,10 +88,36 @@ export async function generateAndSend(
     return answer;
   };
   // One queue with the SDK's clients: two sends at a time do not get the same nonce.
-  return sharedNonces().use(
-    { address, group, chainId },
-    { explicit: given, read: () => nonceAtNode(connection, address, group), send },
-  );
+  const nonces = sharedNonces();
+  const account = { address, group, chainId };
+  const read = () => nonceAtNode(connection, address, group);
+  if (method === "eea_sendRawTransaction") {
+    const failed = (marker: string) => hasFailed(connection, marker);
+    return nonces.use(account, { explicit: given, read, send, failed });
+  }
+  // Whether a marker follows a distribution, nobody here comes to know. One that is abandoned must
+  // not make invalid what is sent after it, so its nonce is given back and the node asked next time.
+  const released = new Released();
+  const release = async (nonce: bigint): Promise<never> => {
+    released.key = await send(nonce);
+    throw released;
+  };
+  await nonces.use(account, { explicit: given, read, send: release }).catch((error: unknown) => {
+    if (error !== released) throw error;
+  });
+  nonces.failed(account, released.key as Hash);
+  return released.key;
+}
+
+/** Gives a nonce back although something was sent with it. */
+class Released extends Error {
+  key = "";
+}
+
+/** Whether the transaction of this marker is known to have had no effect. */
+async function hasFailed(connection: Connection, marker: string): Promise<boolean> {
+  const receipt = (await connection.request("priv_getTransactionReceipt", [marker])) as Record<string, unknown> | null;
+  return typeof receipt?.["status"] === "string" && receipt["status"] !== "0x1";
 }
 
 /** The next nonce as the node counts. */
@@ -131,13 +158,15 @@ export async function waitForTransactionReceipt(
       error.message = `Timed out after ${after} waiting for transaction to be mined`;
       throw error;
     }
-    await new Promise((resolve) => setTimeout(resolve, delay));
+    await pause(delay);
   }
   const receipt = (await connection.request("priv_getTransactionReceipt", [hash])) as Web3Quorum.PrivateTransactionReceipt | null;
   if (receipt?.privacyGroupId && receipt.status !== "0x1") {
     // Its nonce may not have been used up: the node knows.
     const { from, privacyGroupId: group } = receipt;
-    sharedNonces().forget({ address: from as Address, group, chainId: await connection.chainId() });
+    // Who cannot tell the chain has sent nothing, and the receipt is there all the same.
+    const chainId = await connection.chainId().catch(() => undefined);
+    if (chainId !== undefined) sharedNonces().failed({ address: from as Address, group, chainId }, hash as Hash);
   }
   return receipt;
 }

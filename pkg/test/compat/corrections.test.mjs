@@ -87,6 +87,102 @@ test("transactions that are sent at the same time have different nonces", async 
   });
 });
 
+/** A node that counts `counted` transactions, gives each send a marker of its own, and knows which failed. */
+function counting(privacyGroupId) {
+  const state = { counted: 9, failed: new Set(), markers: [] };
+  const receipt = (marker) => ({ ...SUCCESS, from: aliceAddress, privacyGroupId, ...(state.failed.has(marker) && { status: "0x0" }) });
+  const table = {
+    eea_sendRawTransaction: () => {
+      state.markers.push(`0x${(state.markers.length + 1).toString(16).padStart(64, "0")}`);
+      return state.markers.at(-1);
+    },
+    priv_getTransactionCount: () => `0x${state.counted.toString(16)}`,
+    priv_getTransactionReceipt: (marker) => (state.markers.includes(marker) && !state.failed.has(marker) ? null : receipt(marker)),
+  };
+  return { state, table };
+}
+
+const noncesOf = (node) =>
+  node.requests.filter(({ method }) => /RawTransaction$/.test(method)).map(({ params }) => Number(sdk.parsePrivateTransaction(params[0]).nonce));
+
+test("an old failure wipes no nonces, and one's own gives its nonce back", async () => {
+  const privacyGroupId = randomGroup();
+  const { state, table } = counting(privacyGroupId);
+  await withNode(table, async ({ priv }, node) => {
+    const send = () => priv.generateAndSendRawTransaction({ ...signer, privacyGroupId });
+    for (let i = 0; i < 3; i++) await send();
+    const old = `0x${"0d".repeat(32)}`;
+    state.failed.add(old);
+    assert.equal((await priv.waitForTransactionReceipt(old, 1, 1)).status, "0x0");
+    for (let i = 0; i < 2; i++) await send();
+    assert.deepEqual(noncesOf(node), [9, 10, 11, 12, 13]);
+    state.failed.add(state.markers[0]);
+    assert.equal((await priv.waitForTransactionReceipt(state.markers[0], 1, 1)).status, "0x0");
+    await send();
+    assert.deepEqual(noncesOf(node).slice(5), [9]);
+  });
+});
+
+test("a failure that nobody has waited for gives its nonce back", async (t) => {
+  const privacyGroupId = randomGroup();
+  const { state, table } = counting(privacyGroupId);
+  await withNode(table, async ({ priv }, node) => {
+    const send = () => priv.generateAndSendRawTransaction({ ...signer, privacyGroupId });
+    await send();
+    await send();
+    state.failed.add(state.markers[0]);
+    const { now } = Date;
+    // An answer of the node is relied on for a second.
+    t.mock.method(Date, "now", () => now() + 2000);
+    await send();
+    assert.deepEqual(noncesOf(node), [9, 10, 9]);
+  });
+});
+
+test("a failed receipt is given although the chain cannot be told", async () => {
+  const privacyGroupId = randomGroup();
+  const down = () => {
+    throw new Refusal(-32603, "Internal error");
+  };
+  const failed = { ...SUCCESS, status: "0x0", from: aliceAddress, privacyGroupId };
+  await withNode({ eth_chainId: down, priv_getTransactionReceipt: failed }, async ({ priv }) => {
+    assert.deepEqual(await priv.waitForTransactionReceipt(HASH, 1, 1), failed);
+  });
+});
+
+test("a distribution without a marker makes nothing invalid that is sent after it", async () => {
+  const privacyGroupId = randomGroup();
+  const { state, table } = counting(privacyGroupId);
+  await withNode(table, async ({ priv }, node) => {
+    const options = { ...signer, privacyGroupId };
+    const distribute = () => priv.generateAndDistributeRawTransaction(options);
+    const send = () => priv.generateAndSendRawTransaction(options);
+    assert.equal(await distribute(), HASH);
+    await distribute();
+    await send();
+    // The one in flight keeps its nonce.
+    await distribute();
+    await send();
+    assert.deepEqual(noncesOf(node), [9, 9, 9, 10, 10]);
+    // With markers mined meanwhile the node's count is what counts, however soon.
+    state.counted = 11;
+    await distribute();
+    state.counted = 12;
+    await distribute();
+    await send();
+    assert.deepEqual(noncesOf(node).slice(5), [11, 12, 12]);
+    await priv.generateAndDistributeRawTransaction({ ...options, nonce: 40 });
+    await send();
+    assert.deepEqual(noncesOf(node).slice(8), [40, 13]);
+  });
+  const refuse = () => {
+    throw new Refusal(-50100, "Error communicating with enclave");
+  };
+  await withNode({ priv_distributeRawTransaction: refuse }, async ({ priv }) => {
+    await rejects(priv.generateAndDistributeRawTransaction({ ...signer, privacyGroupId: randomGroup() }), "EnclaveUnavailableError");
+  });
+});
+
 test("a key may have 0x or not, and what is no key is said to be none", async () => {
   await withNode({}, async ({ priv }, node) => {
     for (const privateKey of [alice, `0x${alice}`, alice.toUpperCase(), Buffer.from(alice, "hex")]) {
@@ -204,6 +300,24 @@ test("waiting ends at once when the node refuses, and goes on over a broken conn
   const late = await rejects(gone.priv.waitForTransactionReceipt(HASH, 3, 1), "ReceiptTimeoutError", /^Timed out after 0.003s/);
   assert.equal(late.cause.name, "ConnectionError");
   assert.equal(late.hash, HASH);
+});
+
+test("waiting waits, however long the delay is", async (t) => {
+  const { setTimeout } = globalThis;
+  const waits = [];
+  // What a timer is told that is longer than any test; above 2^31-1 it would not wait at all.
+  t.mock.method(globalThis, "setTimeout", (callback, ms, ...rest) => {
+    if (ms < 2 ** 31 - 1) return setTimeout(callback, ms, ...rest);
+    waits.push(ms);
+    return setTimeout(callback, 0, ...rest);
+  });
+  for (const delay of [2 ** 31, Infinity]) {
+    let polls = 0;
+    await withNode({ eth_getTransactionReceipt: () => (++polls < 3 ? null : {}) }, async ({ priv }) => {
+      assert.deepEqual(await priv.waitForTransactionReceipt(HASH, 10, delay), SUCCESS);
+    });
+  }
+  assert.deepEqual(waits, [1, 1, 1, 1].map(() => 2 ** 31 - 1));
 });
 
 test("a group's id is not lost when creating it fails", async () => {
@@ -378,6 +492,18 @@ test("web3-eea's names do the same", async () => {
     assert.deepEqual(await web3.privx.findOnChainPrivacyGroup({ addresses: keys }), [{ members: keys }]);
     const selectors = sentTo(node).map(({ data }) => data.slice(0, 10));
     assert.deepEqual(selectors, ["0x", "0x965a25ef", "0xf83d08ba", "0x965a25ef", "0xf83d08ba", "0x1f52a8ee"]);
+  });
+});
+
+test("the hash in a log's id is Keccak-256 at every length", async () => {
+  const { keccak256, stringToBytes } = await import("viem");
+  // Around one and two blocks of 136 bytes, and where the padding is one byte.
+  const lengths = [0, 1, 31, 32, 55, 56, 63, 64, 127, 128, 134, 135, 136, 137, 138, 200, 271, 272, 273, 407, 408, 409];
+  const texts = lengths.map((length) => Array.from({ length }, (_, i) => ((i * 7 + length) % 16).toString(16)).join(""));
+  const logs = texts.map((blockHash) => ({ blockHash, transactionHash: "", logIndex: "" }));
+  await withNode({ priv_getLogs: logs }, async ({ priv }) => {
+    const ids = (await priv.getLogs(keys[0], {})).map(({ id }) => id);
+    assert.deepEqual(ids, texts.map((text) => `log_${keccak256(stringToBytes(text)).slice(2, 10)}`));
   });
 });
 

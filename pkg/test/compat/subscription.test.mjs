@@ -165,22 +165,245 @@ test("the polling interval is the one that is set when it begins", async () => {
   await node.stop();
 });
 
-test("a filter that the node has forgotten is made again", async () => {
-  let filters = 0;
+test("past logs are told although what follows them fails", async () => {
+  let asked = 0;
   const node = await startScripted({
-    priv_newFilter: () => `0x${(filters += 1)}`,
+    priv_newFilter: "0x9",
     priv_getFilterLogs: [log(1)],
+    priv_getFilterChanges: () => {
+      if (++asked === 1) throw new Refusal(-32603, "Internal error");
+      return asked === 2 ? [log(2)] : [];
+    },
+    priv_uninstallFilter: true,
+  });
+  const { subscription, logs, errors } = await subscribe(new Compat(node.url), { fromBlock: 1 });
+  await eventually("both are there", () => logs.length === 2);
+  assert.deepEqual(logs.map(({ data }) => data), ["0x01", "0x02"]);
+  assert.equal(errors.length, 1);
+  assert.equal(node.requests.filter(({ method }) => method === "priv_getFilterLogs").length, 1);
+  await subscription.unsubscribe();
+  await node.stop();
+});
+
+test("past logs are asked for again when the node could not give them", async () => {
+  let asked = 0;
+  const node = await startScripted({
+    priv_newFilter: "0x9",
+    priv_getFilterLogs: () => {
+      if (++asked === 1) throw new Refusal(-32603, "Internal error");
+      return [log(1)];
+    },
+    priv_getFilterChanges: [],
+    priv_uninstallFilter: true,
+  });
+  const { subscription, logs, errors } = await subscribe(new Compat(node.url), { fromBlock: 1 });
+  await eventually("it is there", () => logs.length === 1);
+  assert.equal(errors.length, 1);
+  await subscription.unsubscribe();
+  await node.stop();
+});
+
+/** A node that keeps each filter's logs from its first block on, and forgets the first filter. */
+function forgetful(chain) {
+  const filters = [];
+  const matching = (id) => {
+    const { fromBlock } = filters[Number(id) - 1];
+    const first = fromBlock === "earliest" ? 0 : Number(fromBlock ?? Infinity);
+    return chain.filter(({ blockNumber }) => Number(blockNumber) >= first);
+  };
+  const table = {
+    eth_blockNumber: "0x11",
+    priv_newFilter: (_, filter) => `0x${filters.push(filter).toString(16)}`,
+    priv_getFilterLogs: (_, id) => matching(id),
     priv_getFilterChanges: (_, id) => {
       if (id === "0x1") throw new Refusal(-32000, "Filter not found");
       return [];
     },
     priv_uninstallFilter: true,
-  });
+  };
+  return { table, filters };
+}
+
+test("a filter that the node has forgotten is made again, from where the subscription began", async () => {
+  const at = (n) => log(n, { blockNumber: `0x${n.toString(16)}` });
+  const chain = [at(1), at(17), at(18), at(19)];
+  const cases = [
+    [{}, "0x12", ["0x12", "0x13"]],
+    [{ fromBlock: "latest" }, "0x11", ["0x11", "0x12", "0x13"]],
+    [{ fromBlock: 18 }, "0x12", ["0x12", "0x13"]],
+    // What was told long before is not read again.
+    [{ fromBlock: "earliest" }, "0x7", ["0x01", "0x11", "0x12", "0x13"]],
+  ];
+  for (const [filter, fromBlock, expected] of cases) {
+    const { table, filters } = forgetful(chain);
+    const node = await startScripted(table);
+    const { subscription, logs, errors } = await subscribe(new Compat(node.url), { ...filter, topics: [] });
+    await eventually("what was missed is there", () => logs.length === expected.length && subscription.filterId === "0x2");
+    // Another poll or two must not bring more.
+    await eventually("it polls", () => node.requests.filter(({ params }) => params[1] === "0x2").length > 3);
+    assert.deepEqual(logs.map(({ data }) => data), expected);
+    assert.deepEqual(errors, []);
+    assert.deepEqual(filters, [{ ...filter, topics: [] }, { topics: [], fromBlock }]);
+    await subscription.unsubscribe();
+    await node.stop();
+  }
+});
+
+test("a filter is made again on a node that does not tell its newest block, too", async () => {
+  const { table, filters } = forgetful([log(1)]);
+  delete table.eth_blockNumber;
+  const node = await startScripted(table);
   const { subscription, logs, errors } = await subscribe(new Compat(node.url));
-  await eventually("what was missed is there", () => logs.length === 1);
-  assert.deepEqual(errors, []);
-  assert.equal(subscription.filterId, "0x2");
+  await eventually("it polls", () => node.requests.filter(({ params }) => params[1] === "0x2").length > 3);
+  assert.deepEqual([filters, logs, errors], [[{}, {}], [], []]);
   await subscription.unsubscribe();
+  await node.stop();
+});
+
+test("a filter that is made again after the end is taken away at once", async () => {
+  let made;
+  const making = new Promise((resolve) => (made = resolve));
+  let answer;
+  const { table } = forgetful([]);
+  const { priv_newFilter: make } = table;
+  table.priv_newFilter = async (...params) => {
+    const id = make(...params);
+    if (id === "0x1") return id;
+    made();
+    await new Promise((resolve) => (answer = resolve));
+    return id;
+  };
+  const node = await startScripted(table);
+  const { subscription } = await subscribe(new Compat(node.url));
+  await making;
+  await subscription.unsubscribe();
+  answer();
+  const gone = () => node.requests.filter(({ method }) => method === "priv_uninstallFilter").map(({ params }) => params[1]);
+  await eventually("both are gone", () => gone().length === 2);
+  assert.deepEqual(gone(), ["0x1", "0x2"]);
+  await node.stop();
+});
+
+test("a listener that throws is uncaught, and polling goes on", async () => {
+  let polls = 0;
+  const node = await startScripted({
+    eth_blockNumber: "0x11",
+    priv_newFilter: "0x9",
+    priv_getFilterChanges: () => {
+      polls += 1;
+      if (polls < 3) throw new Refusal(-32603, "Internal error");
+      return [log(polls)];
+    },
+    priv_uninstallFilter: true,
+  });
+  const uncaught = [];
+  const [before, rejected] = ["uncaughtException", "unhandledRejection"].map((name) => process.listeners(name));
+  const mine = { uncaughtException: (error) => uncaught.push(error.message), unhandledRejection: (error) => uncaught.push(`rejected: ${error}`) };
+  for (const [name, listener] of Object.entries(mine)) process.removeAllListeners(name).on(name, listener);
+  try {
+    const { priv } = new Compat(node.url);
+    priv.subscriptionPollingInterval = 5;
+    const subscription = await priv.subscribeWithPolling(GROUP, {});
+    let logs = 0;
+    subscription.on("error", ({ message }) => {
+      throw new Error(`thrown for ${message}`);
+    });
+    subscription.on("data", () => (logs += 1));
+    await eventually("it goes on", () => logs > 1);
+    await subscription.unsubscribe();
+  } finally {
+    for (const name of Object.keys(mine)) process.removeAllListeners(name);
+    for (const listener of before) process.on("uncaughtException", listener);
+    for (const listener of rejected) process.on("unhandledRejection", listener);
+  }
+  const thrown = "thrown for Returned error: Internal error";
+  assert.deepEqual(uncaught, [thrown, thrown]);
+  await node.stop();
+});
+
+/** A node without filters that gives at most `max` logs at a time, of the blocks that it has followed. */
+function limited({ head, perBlock, max = 1000 }) {
+  const state = { head, followed: head, max, refusal: undefined };
+  const hex = (n) => `0x${n.toString(16)}`;
+  const table = {
+    eth_blockNumber: () => hex(state.head),
+    priv_call: (_, __, block) => (Number(block) <= state.followed ? `0x${"1".padStart(64, "0")}` : null),
+    priv_getLogs: (_, { fromBlock, toBlock }) => {
+      if (state.refusal) throw state.refusal;
+      const to = Math.min(state.followed, toBlock === undefined || toBlock === "latest" ? state.followed : Number(toBlock));
+      const found = [];
+      for (let block = Number(fromBlock); block <= to; block++) {
+        for (let i = 0; i < perBlock(block); i++) {
+          const n = block * 100 + i;
+          found.push(log(n, { data: `0x${n.toString(16).padStart(8, "0")}`, blockNumber: hex(block), logIndex: hex(i) }));
+        }
+      }
+      if (found.length > state.max) throw new Refusal(-32005, "Limit exceeded", { code: "LIMIT_EXCEEDED" });
+      return found;
+    },
+  };
+  return { state, table };
+}
+
+const numbers = (logs) => logs.map(({ data }) => Number(data));
+
+test("a node without filters may be far behind its chain", async () => {
+  const { state, table } = limited({ head: 100, perBlock: (block) => (block > 100 ? 1 : 0) });
+  const node = await startScripted(table);
+  const { subscription, logs, errors } = await subscribe(new Compat(node.url));
+  state.head = 200;
+  const asked = node.requests.length;
+  await eventually("it polls", () => node.requests.length > asked + 6);
+  state.followed = 200;
+  await eventually("all are there", () => logs.length >= 100);
+  assert.deepEqual(numbers(logs), Array.from({ length: 100 }, (_, i) => (101 + i) * 100));
+  assert.deepEqual(errors, []);
+  await subscription.unsubscribe();
+  await node.stop();
+});
+
+test("a node without filters gives more logs than it gives at a time", async () => {
+  const { state, table } = limited({ head: 60, perBlock: (block) => (block % 3 === 0 ? 2 : 0), max: 20 });
+  const node = await startScripted(table);
+  const { subscription, logs, errors } = await subscribe(new Compat(node.url), { fromBlock: 0 });
+  await eventually("all are there", () => logs.length >= 42);
+  state.head = state.followed = 63;
+  await eventually("and the new ones", () => logs.length >= 44);
+  assert.deepEqual(numbers(logs), Array.from({ length: 22 }, (_, i) => [300 * i, 300 * i + 1]).flat());
+  assert.deepEqual(errors, []);
+  assert.deepEqual([logs[1].blockNumber, logs[1].logIndex, logs[1].transactionIndex], [0, 1, 0]);
+  await subscription.unsubscribe();
+  await node.stop();
+});
+
+test("on a node without filters an error is told, and polling goes on where it was", async () => {
+  const { state, table } = limited({ head: 60, perBlock: (block) => (block > 10 ? 1 : 0) });
+  const node = await startScripted(table);
+  const { subscription, logs, errors } = await subscribe(new Compat(node.url), { fromBlock: 5 });
+  await eventually("past logs are there", () => logs.length === 50);
+  state.refusal = new Refusal(-32603, "Internal error");
+  await eventually("errors are told", () => errors.length > 2);
+  assert.equal(errors[0].message, "Returned error: Internal error");
+  state.refusal = undefined;
+  const asked = node.requests.length;
+  state.head = state.followed = 62;
+  await eventually("it goes on", () => logs.length >= 52);
+  assert.deepEqual(numbers(logs), Array.from({ length: 52 }, (_, i) => (11 + i) * 100));
+  const froms = node.requests.slice(asked).filter(({ method }) => method === "priv_getLogs").map(({ params }) => Number(params[1].fromBlock));
+  assert.ok(froms.every((from) => from >= 40), "history is not read again");
+  await subscription.unsubscribe();
+  await node.stop();
+});
+
+test("on a node without filters nothing comes from behind toBlock, and a wrong filter is refused", async () => {
+  const { table } = limited({ head: 60, perBlock: () => 1 });
+  const node = await startScripted(table);
+  const web3 = new Compat(node.url);
+  const { subscription, logs } = await subscribe(web3, { fromBlock: 50, toBlock: "0x34", address: null });
+  await eventually("it polls", () => node.requests.filter(({ method }) => method === "priv_getLogs").length > 3);
+  assert.deepEqual(numbers(logs), [5000, 5100, 5200]);
+  await subscription.unsubscribe();
+  await assert.rejects(web3.priv.subscribeWithPooling(GROUP, { address: "0x12" }), { name: "InvalidInputError" });
   await node.stop();
 });
 
@@ -265,6 +488,24 @@ test("a socket that was reconnected is subscribed to again", async () => {
   assert.deepEqual(logs.map(({ data }) => data), ["0x65", "0x66", "0x02"]);
   assert.equal(connected, 1);
   await subscription.unsubscribe();
+});
+
+test("a subscription that a reconnected socket makes after the end is taken away at once", async () => {
+  const socket = new Socket();
+  const { subscription } = await subscribe(new Compat(socket));
+  const { send } = socket;
+  const held = [];
+  socket.send = (payload, callback) => {
+    if (payload.method === "priv_subscribe") held.push(() => send.call(socket, payload, callback));
+    else send.call(socket, payload, callback);
+  };
+  socket.emit("connect");
+  await eventually("it is asked for again", () => held.length === 1);
+  await subscription.unsubscribe();
+  held[0]();
+  const gone = () => socket.requests.filter(({ method }) => method === "priv_unsubscribe").map(({ params }) => params[1]);
+  await eventually("both are gone", () => gone().length === 2);
+  assert.deepEqual(gone(), ["0x1", "0x2"]);
 });
 
 test("a socket of a node without subscriptions is polled", async () => {

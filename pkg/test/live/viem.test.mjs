@@ -93,11 +93,14 @@ test("a contract that is not there is an error", async () => {
   await assert.rejects(contract.read.value(), { code: "NO_CONTRACT" });
 });
 
-test("single actions do the same", async () => {
+test("single actions do the same, by a plain client and an extended one", async () => {
   const account = privateKeyToAccount(network.keys[0]);
-  const client = createClient({ account, transport: transportOf(0) });
+  await singleActions(createClient({ account, transport: transportOf(0) }), enclaveKeyOf(0));
+  await singleActions(clientOf(0));
+});
+
+async function singleActions(client, privateFrom) {
   const { privacyGroupId } = await group();
-  const privateFrom = enclaveKeyOf(0);
   const base = { privacyGroupId, privateFrom, interval: 20 };
   const { address } = await priv.deployPrivateContract(client, { ...EventEmitter, ...base });
   const call = { address, abi: EventEmitter.abi, privacyGroupId };
@@ -110,7 +113,7 @@ test("single actions do the same", async () => {
   const contract = priv.getPrivateContract({ ...call, client, privateFrom });
   await priv.waitForPrivateReceipt(client, { hash: await contract.write.store([6n]), interval: 20 });
   assert.equal(await contract.read.value(), 6n);
-});
+}
 
 test("any local account signs: HD, and one over a signing service", async () => {
   const { a, privacyGroupId } = await group();

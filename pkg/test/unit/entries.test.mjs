@@ -54,7 +54,6 @@ test("import, require and slim know each other's errors", async () => {
   assert.ok(!(new RpcError("m") instanceof Own));
   for (const value of [undefined, null, 1, {}, new Error("m"), { name: "PrivacyError" }]) assert.ok(!(value instanceof PrivacyError));
   assert.equal(new RpcError("m").name, "RpcError");
-  assert.match(new RpcError("m").stack, /^RpcError: m/);
 });
 
 test("import and require send with one queue", async () => {

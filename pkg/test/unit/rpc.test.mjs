@@ -4,6 +4,9 @@ import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { test } from "node:test";
 
+import { JsonRpcProvider } from "ethers";
+import { createClient, fallback, http } from "viem";
+
 import * as sdk from "@coterie/sdk";
 
 import { ADDRESS, ALICE, GROUP, KEY, TO, errorString, hashOf, log, receipt, word } from "./lib/data.mjs";
@@ -20,6 +23,10 @@ test("a request is one POST with its headers", async () => {
     assert.equal(node.requests[0].headers.authorization, "Bearer token");
     assert.equal(node.requests[0].headers["content-type"], "application/json");
     assert.equal(node.requests[1].headers["x-a"], "b");
+    const seen = [];
+    const fetch = (url, request) => (seen.push(request.headers), globalThis.fetch(url, request));
+    await call(node.url, { headers: { "X-A": "b" }, fetch });
+    assert.deepEqual(seen, [{ "content-type": "application/json", "x-a": "b" }]);
   });
 });
 
@@ -149,6 +156,124 @@ test("what providers throw is looked through", async () => {
   const loop = new Error("loop");
   loop.cause = loop;
   await assert.rejects(call(async () => { throw loop; }), sdk.ConnectionError);
+});
+
+test("a send over viem or ethers is one request, whatever fails", async () => {
+  const request = { privacyGroupId: GROUP, to: TO };
+  const answers = { eth_chainId: "0x539", priv_getTransactionCount: "0x0" };
+  for (const eea_sendRawTransaction of [drop, new Raw("busy", { status: 503 }), new Raw("", { status: 429 })]) {
+    await withNode({ ...answers, eea_sendRawTransaction }, async (node) => {
+      const viem = createClient({ transport: http(node.url, { retryDelay: 1 }) });
+      const transports = [viem, viem.request, http(node.url, { retryDelay: 1 })({})];
+      for (const transport of transports) {
+        const before = node.methods().filter((name) => name === "eea_sendRawTransaction").length;
+        const client = sdk.createPrivacyClient({ transport, signer: sdk.privateKeySigner(KEY), enclaveKey: ALICE, nonces: sdk.memoryNonces() });
+        await assert.rejects(client.sendTransaction(request), sdk.PrivacyError);
+        assert.equal(node.methods().filter((name) => name === "eea_sendRawTransaction").length, before + 1);
+      }
+      // It would go on to the next node.
+      for (const transport of [createClient({ transport: fallback([http(node.url), http(node.url)]) }), fallback([http(node.url)])({})]) {
+        const before = node.requests.length;
+        const client = sdk.createPrivacyClient({ transport, signer: sdk.privateKeySigner(KEY), enclaveKey: ALICE, nonces: sdk.memoryNonces() });
+        await assert.rejects(client.sendTransaction(request), sdk.InvalidInputError);
+        assert.deepEqual(node.methods().slice(before), ["eth_chainId", "priv_getTransactionCount"]);
+      }
+    });
+  }
+});
+
+test("an HTTP error behind ethers is told by its status", async () => {
+  await withNode(new Proxy({}, { get: () => new Raw("no", { status: 401 }) }), async (node) => {
+    const provider = new JsonRpcProvider(node.url, undefined, { staticNetwork: true });
+    await assert.rejects(call(provider), sdk.UnauthorizedError);
+    provider.destroy();
+  });
+});
+
+test("headers that do not come, or hang, are bounded like the answer", async () => {
+  await withNode({ eth_chainId: "0x1" }, async (node) => {
+    const headers = () => new Promise(() => {});
+    await assert.rejects(call(node.url, { headers, requestTimeout: 20 }), sdk.RequestTimeoutError);
+    await assert.rejects(call(node.url, { headers, signal: AbortSignal.timeout(20) }), sdk.AbortError);
+    const failing = async () => { throw new Error("no token"); };
+    await assert.rejects(call(node.url, { headers: failing }), { message: "no token" });
+    assert.equal(node.requests.length, 0);
+  });
+});
+
+test("a URL's password is sent as a header and shown nowhere", async () => {
+  await withNode({ eth_chainId: "0x1" }, async (node) => {
+    const url = node.url.replace("//", "//us%40er:s%C3%A9cret@");
+    assert.equal(await call(url), "0x1");
+    assert.equal(node.requests[0].headers.authorization, `Basic ${Buffer.from("us@er:sécret").toString("base64")}`);
+    await call(url, { headers: { Authorization: "Bearer token" } });
+    assert.equal(node.requests[1].headers.authorization, "Bearer token");
+  });
+  await assert.rejects(call("http://user:s3cret@127.0.0.1:1"), (error) => error instanceof sdk.ConnectionError && !/s3cret/.test(`${error.stack}${error.cause}`));
+  assert.throws(() => sdk.createRpc("http://user:s3cret%zz@127.0.0.1"), (error) => error instanceof sdk.InvalidInputError && !/s3cret/.test(error.stack));
+  await assert.rejects(call("http://127.0.0.1:1", { headers: { authorization: "s3cret\n?" } }), (error) => error instanceof sdk.InvalidInputError && !/s3cret/.test(error.stack));
+});
+
+test("a web3 instance is asked for its provider each time", async () => {
+  const provider = (result) => ({ send: ({ id }, callback) => callback(null, { id, result }) });
+  const web3 = { currentProvider: provider("0x1") };
+  const rpc = sdk.createRpc(web3);
+  assert.equal(await rpc.rpc("eth_chainId", []), "0x1");
+  web3.currentProvider = provider("0x2");
+  assert.equal(await rpc.rpc("eth_chainId", []), "0x2");
+  web3.currentProvider = null;
+  await assert.rejects(rpc.rpc("eth_chainId", []), sdk.InvalidInputError);
+});
+
+test("a chain id is not kept where the chain can change", async () => {
+  const node = { chainId: 1n, sent: [] };
+  const request = async ({ method, params: [raw] = [] }) => {
+    if (method === "eth_chainId") return `0x${node.chainId.toString(16)}`;
+    if (method === "priv_getTransactionCount") return "0x0";
+    const { chainId } = sdk.parsePrivateTransaction(raw);
+    if (chainId !== node.chainId) throw { code: -50100, message: "Wrong chainId" };
+    return hashOf(node.sent.push(chainId));
+  };
+  const send = (client) => client.sendTransaction({ privacyGroupId: GROUP, to: TO });
+  const made = (transport) => sdk.createPrivacyClient({ transport, signer: sdk.privateKeySigner(KEY), enclaveKey: ALICE, nonces: sdk.memoryNonces() });
+  const wallet = made({ request, on() {} });
+  await send(wallet);
+  node.chainId = 2n;
+  await send(wallet);
+  // Others are asked again after the node has refused.
+  const other = made({ request });
+  await send(other);
+  node.chainId = 3n;
+  await assert.rejects(send(other), { code: "WRONG_CHAIN_ID" });
+  await send(other);
+  assert.deepEqual(node.sent, [1n, 2n, 2n, 3n]);
+});
+
+test("no code and no block are told apart", async () => {
+  let followed = true;
+  await withNode({ priv_getCode: null, priv_call: () => (followed ? "0x" : null) }, async (node) => {
+    const client = sdk.createPrivacyClient({ url: node.url });
+    const code = (blockTag) => client.getCode({ privacyGroupId: GROUP, address: TO, blockTag });
+    assert.equal(await code(99n), "0x");
+    assert.deepEqual(node.requests.at(-1).params[2], "0x63");
+    followed = false;
+    await assert.rejects(code(99n), sdk.BlockNotFoundError);
+    await assert.rejects(code(), sdk.NodeSyncingError);
+  });
+});
+
+test("groups whose id or members are no keys are no groups", async () => {
+  const group = (more) => [{ privacyGroupId: GROUP, members: [ALICE], ...more }];
+  const wrong = [{ members: [""] }, { members: ["AAAA"] }, { members: [Buffer.alloc(31).toString("base64")] }, { privacyGroupId: Buffer.alloc(31).toString("base64") }, { privacyGroupId: Buffer.alloc(33).toString("base64") }];
+  for (const more of wrong) {
+    await withNode({ privx_findFlexiblePrivacyGroup: group(more) }, async (node) => {
+      await assert.rejects(sdk.createPrivacyClient({ url: node.url }).groups.find([ALICE]), sdk.InvalidResponseError);
+    });
+  }
+  const long = Buffer.alloc(91, 1).toString("base64");
+  await withNode({ privx_findFlexiblePrivacyGroup: group({ members: [long] }) }, async (node) => {
+    assert.deepEqual((await sdk.createPrivacyClient({ url: node.url }).groups.find([ALICE]))[0].members, [long]);
+  });
 });
 
 test("refusals have a class, by the node's word and by Besu's message", async () => {

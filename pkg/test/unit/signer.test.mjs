@@ -58,6 +58,55 @@ test("a signer that signs by another key or something else is found out", async 
   }
 });
 
+test("what a signer does not have, it may name", async () => {
+  await withNode(handlers, async (node) => {
+    const client = clientOf(node, { ...digest(KEY), signPrivateTransaction: undefined, signMarkerTransaction: undefined });
+    assert.equal(await client.sendTransaction(request), hashOf(1));
+    assert.equal(await client.sendMarker(hashOf(7)), hashOf(2));
+  });
+});
+
+test("a signer's marker is checked as its transaction is", async () => {
+  const own = sdk.privateKeySigner(KEY);
+  const { signPrivateTransaction } = own;
+  const markers = [
+    sdk.privateKeySigner(OTHER).signMarkerTransaction,
+    (marker) => own.signMarkerTransaction({ ...marker, nonce: 9n }),
+    (marker) => own.signMarkerTransaction({ ...marker, data: hashOf(8) }),
+    (marker) => `${own.signMarkerTransaction(marker)}00`,
+    () => "0x",
+    () => "0x02c0",
+    () => `0x${"ff".repeat(200)}`,
+  ];
+  for (const signMarkerTransaction of markers) {
+    await withNode(handlers, async (node) => {
+      const client = clientOf(node, { address: ADDRESS, signPrivateTransaction, signMarkerTransaction });
+      await assert.rejects(client.sendMarker(hashOf(7)), (error) => error instanceof sdk.SignatureError || error instanceof sdk.InvalidInputError);
+      assert.ok(!node.methods().includes("eth_sendRawTransaction"));
+    });
+  }
+  // Signatures with short numbers are read as well.
+  await withNode(handlers, async (node) => {
+    const client = clientOf(node, { address: ADDRESS, signPrivateTransaction, signMarkerTransaction: own.signMarkerTransaction });
+    for (let number = 1; number <= 600; number++) await client.sendMarker(hashOf(number), { nonce: 0, gasPrice: 0 });
+  });
+});
+
+test("an aborted send does not wait for the signer, nor do those after it", async () => {
+  await withNode(handlers, async (node) => {
+    let hanging = true;
+    const own = digest(KEY);
+    const client = clientOf(node, { ...own, signDigest: (hash) => (hanging ? new Promise(() => {}) : own.signDigest(hash)) });
+    const stopped = [client.sendTransaction({ ...request, signal: AbortSignal.timeout(30) }), client.sendMarker(hashOf(7), { signal: AbortSignal.timeout(30) })];
+    for (const each of stopped) await assert.rejects(each, sdk.AbortError);
+    hanging = false;
+    await client.sendTransaction(request);
+    await client.sendMarker(hashOf(7));
+    const never = sdk.createPrivacyClient({ transport: { rpc: () => new Promise(() => {}) }, enclaveKey: ALICE, signer: own });
+    await assert.rejects(never.sendTransaction({ ...request, signal: AbortSignal.timeout(30) }), sdk.AbortError);
+  });
+});
+
 test("a signer that refuses takes no nonce", async () => {
   await withNode(handlers, async (node) => {
     let refusing = true;

@@ -119,8 +119,25 @@ test("more logs than a node gives at a time come in parts", async () => {
   const it = chain({ limit: 4 });
   Object.assign(it, { head: 100, logs: Array.from({ length: 60 }, (_, index) => log(40 + index)) });
   await withNode(it.handlers, async (node) => {
-    const seen = await watch(node, { fromBlock: "earliest" }, { count: 60, reorgDepth: 2 });
+    const seen = await watch(node, { fromBlock: "earliest" }, { count: 60 });
     assert.deepEqual(seen, Array.from({ length: 60 }, (_, index) => `+${40 + index}/0`));
+  });
+  // Also while more come, the node lags, and what was seen is taken back.
+  const busy = chain({ limit: 3 });
+  const two = (block, more) => [log(block, 0, more), log(block, 1, more)];
+  Object.assign(busy, { head: 20, followed: 10, logs: Array.from({ length: 20 }, (_, index) => two(index + 1)).flat() });
+  await withNode(busy.handlers, async (node) => {
+    const other = { blockHash: hashOf(5000) };
+    const meanwhile = (count) => {
+      if (count === 20) busy.followed = undefined;
+      if (count === 40) Object.assign(busy, { head: 21, logs: [...busy.logs.slice(0, 36), ...two(19, other), ...two(20, other), ...two(21)] });
+    };
+    const seen = await watch(node, { fromBlock: 0 }, { count: 50, meanwhile });
+    const both = (sign, block) => [`${sign}${block}/0`, `${sign}${block}/1`];
+    assert.deepEqual(seen, [
+      ...Array.from({ length: 20 }, (_, index) => both("+", index + 1)).flat(),
+      "-20/1", "-20/0", "-19/1", "-19/0", ...[19, 20, 21].flatMap((block) => both("+", block)),
+    ]);
   });
   // One block that has too many can never be read.
   const full = chain({ limit: 4 });
@@ -140,6 +157,29 @@ test("what cannot pass ends it, an abort ends it quietly", async () => {
   await withNode({ priv_getLogs: [] }, async (node) => {
     assert.deepEqual(await watch(node, { fromBlock: 0 }, { count: 1, signal: AbortSignal.timeout(30) }), []);
     assert.deepEqual(await watch(node, { fromBlock: 0 }, { count: 1, signal: AbortSignal.abort() }), []);
+  });
+});
+
+test("a watch that waits ends as soon as it is left", async () => {
+  await withNode(chain().handlers, async (node) => {
+    const client = sdk.createPrivacyClient({ url: node.url });
+    const logs = client.watchLogs({ privacyGroupId: GROUP }, { interval: 600_000 });
+    const waiting = logs.next();
+    while (!node.methods().includes("priv_getLogs")) await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(await logs.return(), { value: undefined, done: true });
+    assert.deepEqual(await waiting, { value: undefined, done: true });
+    assert.deepEqual(await client.watchLogs({ privacyGroupId: GROUP }).return(), { value: undefined, done: true });
+  });
+});
+
+test("an interval longer than a timer can be is long", async () => {
+  await withNode(chain().handlers, async (node) => {
+    const asked = () => node.methods().filter((name) => name === "priv_getLogs").length;
+    for (const interval of [2 ** 31, Infinity]) {
+      const before = asked();
+      assert.deepEqual(await watch(node, { fromBlock: 0 }, { count: 1, interval, signal: AbortSignal.timeout(100) }), []);
+      assert.equal(asked(), before + 1);
+    }
   });
 });
 

@@ -1,0 +1,49 @@
+// Changes of groups, where something goes wrong on the way.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import * as sdk from "@coterie/sdk";
+
+import { ALICE, GROUP, KEY, hashOf, receipt } from "./lib/data.mjs";
+import { Refusal, drop, hang, withNode } from "./lib/node.mjs";
+
+const handlers = {
+  eth_chainId: "0x539",
+  priv_call: "0x",
+  priv_getTransactionCount: "0x0",
+  eea_sendRawTransaction: hashOf(1),
+  eth_getTransactionReceipt: { blockNumber: "0x7" },
+  priv_getTransactionReceipt: receipt(hashOf(1)),
+};
+const clientOf = (node) => sdk.createPrivacyClient({ url: node.url, enclaveKey: ALICE, signer: sdk.privateKeySigner(KEY), nonces: sdk.memoryNonces(), polling: { interval: 1 } });
+
+test("a creation whose outcome is not known tells the group's id", async () => {
+  const unknown = (cause, id) => (error) => {
+    assert.ok(error instanceof sdk.CreateGroupError, error.stack);
+    assert.ok(error.cause instanceof cause);
+    assert.equal(error.groupId, id ?? sdk.groupId(error.groupId));
+    return true;
+  };
+  await withNode({ ...handlers, eea_sendRawTransaction: drop }, async (node) => {
+    await assert.rejects(clientOf(node).groups.create({ participants: [] }), unknown(sdk.ConnectionError));
+    await assert.rejects(clientOf(node).groups.create({ participants: [], privacyGroupId: GROUP }), unknown(sdk.ConnectionError, GROUP));
+  });
+  await withNode({ ...handlers, eea_sendRawTransaction: hang }, async (node) => {
+    await assert.rejects(clientOf(node).groups.create({ participants: [], signal: AbortSignal.timeout(100) }), unknown(sdk.AbortError));
+  });
+  // What the node has refused was not created.
+  const refused = () => { throw new Refusal(-50100, "Private from does not match enclave public key"); };
+  await withNode({ ...handlers, eea_sendRawTransaction: refused }, async (node) => {
+    await assert.rejects(clientOf(node).groups.create({ participants: [] }), sdk.EnclaveKeyMismatchError);
+  });
+});
+
+test("a callback that throws when all is done changes nothing", async () => {
+  await withNode(handlers, async (node) => {
+    const onProgress = ({ state }) => { if (state === "done") throw new Error("the page is gone"); };
+    const client = clientOf(node);
+    assert.equal((await client.groups.lock({ privacyGroupId: GROUP, onProgress })).status, "success");
+    assert.equal((await client.groups.create({ participants: [], onProgress })).receipt.status, "success");
+  });
+});
