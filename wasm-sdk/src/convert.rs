@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use alloy_primitives::{Address, B256, U256, hex as codec};
 use coterie_core::{AccountKey, EnclaveKey, GroupId};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Invalid, Result};
 
@@ -109,8 +109,27 @@ pub(crate) fn elements(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').filter(move |_| !list.is_empty())
 }
 
-/// A private key. This copy of it is zeroised.
-pub(crate) fn private_key(bytes: Vec<u8>) -> Result<AccountKey> {
-    let bytes = Zeroizing::new(bytes);
-    AccountKey::from_slice(&bytes).map_err(|_| Invalid::PrivateKey.at("the private key"))
+/// Calls with the key of these bytes, and leaves nothing of it in memory: neither in this copy nor
+/// on the stack, where curve arithmetic leaves numbers that it is done with.
+pub(crate) fn with_private_key<T>(
+    bytes: Vec<u8>,
+    call: impl FnOnce(&AccountKey) -> Result<T>,
+) -> Result<T> {
+    let result = use_private_key(&Zeroizing::new(bytes), call);
+    scrub_stack();
+    result
+}
+
+#[inline(never)]
+fn use_private_key<T>(bytes: &[u8], call: impl FnOnce(&AccountKey) -> Result<T>) -> Result<T> {
+    let key = AccountKey::from_slice(bytes);
+    call(&key.map_err(|_| Invalid::PrivateKey.at("the private key"))?)
+}
+
+/// Overwrites the stack as deep as signing reaches (less than 8 KiB; a test looks).
+#[inline(never)]
+fn scrub_stack() {
+    let mut area = [1u64; 2048];
+    area.zeroize();
+    core::hint::black_box(&area);
 }

@@ -90,5 +90,5 @@ pub fn contract_address(sender: &str, nonce: &str, group: &str) -> Result<String
 /// The account of a private key.
 #[wasm_bindgen(js_name = accountAddress)]
 pub fn account_address(private_key: Vec<u8>) -> Result<String> {
-    Ok(convert::checksummed(&convert::private_key(private_key)?.address()))
+    convert::with_private_key(private_key, |key| Ok(convert::checksummed(&key.address())))
 }

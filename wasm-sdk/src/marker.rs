@@ -22,6 +22,7 @@ pub fn serialize_marker(marker: &str, signature: &str) -> Result<String> {
 /// Signs a marker transaction and returns the signed RLP. The copy of the key is zeroised.
 #[wasm_bindgen(js_name = signMarker)]
 pub fn sign_marker(marker: &str, private_key: Vec<u8>) -> Result<String> {
-    let key = convert::private_key(private_key)?;
-    Ok(convert::hex(&record::marker(marker)?.sign(&key)?.encode()))
+    convert::with_private_key(private_key, |key| {
+        Ok(convert::hex(&record::marker(marker)?.sign(key)?.encode()))
+    })
 }

@@ -22,8 +22,9 @@ pub fn signature_hash(transaction: &str) -> Result<String> {
 /// Signs and returns the signed RLP. The copy of the key is zeroised.
 #[wasm_bindgen]
 pub fn sign(transaction: &str, private_key: Vec<u8>) -> Result<String> {
-    let key = convert::private_key(private_key)?;
-    Ok(convert::hex(&record::transaction(transaction)?.sign(&key)?.encode()))
+    convert::with_private_key(private_key, |key| {
+        Ok(convert::hex(&record::transaction(transaction)?.sign(key)?.encode()))
+    })
 }
 
 /// The signed RLP with a signature that was made elsewhere.
