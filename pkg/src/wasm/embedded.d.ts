@@ -1,5 +1,5 @@
-/** The size of the core and its bytes, deflated, in base64. */
-type EmbeddedCore = readonly [size: number, text: string];
+/** The size of the core, the core packed by LZMA, and the module that unpacks it, in base64. */
+type EmbeddedCore = readonly [size: number, packed: string, unpacker: string];
 
 /** What the conditions of `#core` resolve to. */
 declare module "#core" {

@@ -1,14 +1,14 @@
 /**
  * The Rust core of the default entry: its bytes are inside, and it compiles itself on first use.
  *
- * `#core` is a size and the base64 text of compressed bytes, or under the `workerd` condition a
- * compiled module, since workers compile no bytes.
+ * `#core` is the packed core with its unpacker, or under the `workerd` condition a compiled module,
+ * since workers compile no bytes.
  */
 import embedded from "#core";
 import { current, initError, instantiate } from "./instance.js";
-import { inflate } from "./inflate.js";
 import { compile } from "./source.js";
 import type { Core, CoreSource } from "./types.js";
+import { unpack } from "./unpack.js";
 
 export type * from "./types.js";
 
@@ -19,7 +19,7 @@ export function core(): Core {
 
 /** The core, compiled without blocking if it is not yet. */
 export async function ready(): Promise<Core> {
-  return current() ?? instantiate(await compile(embedded instanceof WebAssembly.Module ? embedded : decode(embedded)));
+  return current() ?? instantiate(await compile(embedded instanceof WebAssembly.Module ? embedded : unpack(embedded)));
 }
 
 /** The same as {@link ready} without a source; with one, the core is loaded from there. */
@@ -34,7 +34,7 @@ export function isReady(): boolean {
 
 function compileNow(bytes: EmbeddedCore): WebAssembly.Module {
   try {
-    return new WebAssembly.Module(decode(bytes));
+    return new WebAssembly.Module(unpack(bytes));
   } catch (cause) {
     throw initError(
       "NOT_INITIALIZED",
@@ -43,13 +43,4 @@ function compileNow(bytes: EmbeddedCore): WebAssembly.Module {
       cause,
     );
   }
-}
-
-function decode([size, text]: EmbeddedCore): Uint8Array<ArrayBuffer> {
-  const binary = atob(text);
-  const bytes = new Uint8Array(binary.length);
-  for (let index = 0; index < bytes.length; index++) {
-    bytes[index] = binary.charCodeAt(index);
-  }
-  return inflate(bytes, size);
 }
