@@ -148,6 +148,9 @@ function toSdkSigner(signer: EthersSigner | Signer): Signer {
   return digestSigner;
 }
 
+/** How many private receipts a provider keeps for {@link privateReceiptOf}. */
+const RECEIPTS_MAX = 1000;
+
 const ZERO_BLOOM = `0x${"00".repeat(256)}`;
 
 /**
@@ -274,7 +277,7 @@ export class PrivateProvider extends AbstractProvider {
 
   /** A receipt as ethers has it. @internal */
   receipt(receipt: PrivateReceipt): PrivateTransactionReceipt {
-    keep(this.#receipts, receipt.transactionHash.toLowerCase(), receipt);
+    keep(this.#receipts, receipt.transactionHash.toLowerCase(), receipt, RECEIPTS_MAX);
     return new PrivateTransactionReceipt(receipt, this);
   }
 
@@ -288,6 +291,8 @@ export class PrivateProvider extends AbstractProvider {
    * node, `listener` is not called, and the provider's `error` listeners are told why.
    */
   override once(event: ProviderEvent, listener: Listener): Promise<this> {
+    // A transaction's hash; other events have no such end.
+    if (typeof event !== "string" || !event.startsWith("0x")) return super.once(event, listener);
     const heard: Listener = (...args: unknown[]) => {
       const [first] = args;
       if (first instanceof FailedReceipt) void this.emit("error", first.error);
@@ -394,7 +399,7 @@ export class PrivateTransactionReceipt extends TransactionReceipt {
 
 /**
  * The private receipt behind a receipt that came from a {@link PrivateProvider}, also by `wait()` of
- * a contract's transaction; undefined for others.
+ * a contract's transaction; undefined for others, and for one that is not among the last 1000 read.
  *
  * @example
  * const receipt = await (await contract.store(1)).wait();

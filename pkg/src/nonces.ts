@@ -183,8 +183,12 @@ class MemoryNonces implements Nonces {
   async #next(queue: Queue, use: NonceUse<unknown>): Promise<bigint> {
     const now = Date.now();
     if (queue.next === undefined || now - queue.readAt >= FRESH_MS) {
+      // Before the answer: what is told meanwhile asks again.
       queue.readAt = now;
-      const counted = await use.read();
+      const counted = await use.read().catch((error: unknown) => {
+        queue.readAt = 0;
+        throw error;
+      });
       // The chain was reset: nothing of what was sent is on it.
       if (counted < queue.counted) giveUp(queue);
       if (counted !== queue.counted) Object.assign(queue, { counted, countedAt: now });

@@ -24,7 +24,8 @@ import { TIMER_MS_MAX } from "./wait.js";
 import type { DecodedRevert, Hex } from "./types.js";
 
 /**
- * An EIP-1193 provider: a browser wallet's, viem's clients and transports, and many others.
+ * An EIP-1193 provider: a browser wallet's, viem's clients and transports, and many others. Sends
+ * over viem's `fallback` are refused, because it would give a transaction to several nodes.
  *
  * @example
  * const client = createPrivacyClient({ transport: window.ethereum });

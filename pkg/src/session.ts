@@ -151,9 +151,9 @@ export class Session {
 }
 
 /** Adds to a map that must not grow for ever. @internal */
-export function keep<K, V>(map: Map<K, V>, key: K, value: V): void {
+export function keep<K, V>(map: Map<K, V>, key: K, value: V, max = 10_000): void {
   map.set(key, value);
-  if (map.size <= 10_000) return;
+  if (map.size <= max) return;
   const [oldest] = map.keys();
   if (oldest !== undefined) map.delete(oldest);
 }

@@ -210,7 +210,8 @@ export type PrivacyActions = {
 };
 
 /**
- * An extension of viem's clients: `client.priv`.
+ * An extension of viem's clients: `client.priv`. Sends over viem's `fallback` transport are refused,
+ * because it would give a transaction to several nodes.
  *
  * @example
  * const client = createWalletClient({ account, transport: http(url) }).extend(

@@ -1,4 +1,4 @@
-//! Marker transactions that a client signs itself. Records are those of [`record`].
+//! Marker transactions that a client signs itself. Records are those of module `record`.
 
 use alloc::{string::String, vec::Vec};
 

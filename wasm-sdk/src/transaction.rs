@@ -1,4 +1,4 @@
-//! Private transactions. Records are those of [`record`].
+//! Private transactions. Records are those of module `record`.
 
 use alloc::{string::String, vec::Vec};
 

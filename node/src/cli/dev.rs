@@ -32,13 +32,15 @@ pub(super) fn run(args: &DevArgs) -> Result<()> {
         };
         let ready = of(&network);
         println!("{ready}");
-        if let Some(path) = &args.ready_file {
-            ready.write(path).with_context(|| format!("cannot write {}", path.display()))?;
+        let written = args.ready_file.as_ref().map_or(Ok(()), |path| {
+            ready.write(path).with_context(|| format!("cannot write {}", path.display()))
+        });
+        if written.is_ok() {
+            println!("Ctrl-C stops the network");
+            stopped.await;
         }
-        println!("Ctrl-C stops the network");
-        stopped.await;
         network.stop().await;
-        Ok(())
+        written
     })
 }
 

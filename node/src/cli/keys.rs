@@ -103,7 +103,8 @@ fn show_enclave_key(path: &Path, password_file: Option<&Path>) -> Result<String>
             .with_context(|| format!("cannot use the key file {}", path.display()))?;
         return Ok(key.to_base64());
     }
-    Ok(read_enclave_key(path, password_file)?.enclave_key().to_base64())
+    let pair = read_enclave_key(path, password_file);
+    Ok(pair.context("the key of markers needs --kind marker")?.enclave_key().to_base64())
 }
 
 /// The first line of a password file.

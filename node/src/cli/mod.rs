@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use coterie_core::{EnclaveKey, GroupId};
-use coterie_node::config::{Config, LogConfig, LogFormat, Severity};
+use coterie_node::config::{Config, LogConfig, LogFormat, MarkerSigner, Severity};
 use url::Url;
 
 /// Private groups on a public Ethereum chain.
@@ -226,6 +226,18 @@ fn check(config: &Config) -> Result<()> {
     }
     let errors = problems.iter().filter(|it| it.severity == Severity::Error).count();
     anyhow::ensure!(errors == 0, "{errors} of {} problems are errors", problems.len());
+    for key in &config.enclave.keys {
+        let pair = keys::read_enclave_key(&key.file, key.password_file.as_deref())?;
+        println!("enclave key {} ({})", pair.enclave_key(), key.file.display());
+    }
+    if let MarkerSigner::KeyFile(file) = &config.markers.signer {
+        println!(
+            "markers are signed by {} ({})",
+            keys::read_marker_key(file)?.address,
+            file.display()
+        );
+    }
+    println!("not looked at: the chain, the peers, the ports");
     Ok(())
 }
 

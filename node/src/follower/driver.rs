@@ -338,7 +338,7 @@ impl Follower {
         let number = self.options.first_block.saturating_sub(1);
         let block = self.chain.block_ref(BlockId::Number(number)).await?;
         let block = block.ok_or_else(|| ChainError::Unavailable {
-            endpoint: "chain".into(),
+            endpoint: "its configured URL".into(),
             reason: format!("it has no block {number} yet, where following starts"),
         })?;
         self.state.rewind(block)?;

@@ -154,8 +154,12 @@ impl Follower {
         match result {
             Ok(taken) => self.installing.push_back(taken),
             Err(error) => {
-                self.tasks.remove(&group);
-                tracing::error!(%group, %error, "the group's history could not be taken over");
+                let task = self.tasks.remove(&group);
+                if task.is_some_and(|task| task.order.wanted == Wanted::Offered) {
+                    tracing::debug!(%group, %error, "an offered history was not taken over");
+                } else {
+                    tracing::error!(%group, %error, "the group's history could not be taken over");
+                }
                 self.give_up(group)?;
             }
         }
@@ -228,7 +232,11 @@ impl Follower {
             Ok(()) => {}
             Err(JoinError::State(error)) => return Err(error.into()),
             Err(error) => {
-                tracing::warn!(%group, %error, "a history was not taken over");
+                if wanted == Wanted::Offered {
+                    tracing::debug!(%group, %error, "an offered history was not taken over");
+                } else {
+                    tracing::warn!(%group, %error, "a history was not taken over");
+                }
                 self.tasks.remove(&group);
                 return self.give_up(group);
             }
@@ -312,7 +320,7 @@ impl Follower {
         let hash = self.state.canonical(number)?.ok_or_else(missing)?;
         let block = self.chain.block(BlockId::Hash(hash)).await?.ok_or_else(|| {
             ChainError::Unavailable {
-                endpoint: "chain".into(),
+                endpoint: "its configured URL".into(),
                 reason: format!("it does not know block {hash}, which it had announced"),
             }
         })?;

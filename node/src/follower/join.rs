@@ -257,7 +257,12 @@ async fn attempts(context: &JoinContext, order: &Order) -> Result<TakenOver, Joi
                 match take_over(context, order, &giver, &me).await {
                     Ok(taken) => return Ok(taken),
                     Err(error) => {
-                        tracing::warn!(%group, %giver, %error, "a history was not taken over");
+                        // Nobody here has asked for what is only offered.
+                        if order.wanted == Wanted::Offered {
+                            tracing::debug!(%group, %giver, %error, "an offered history was not taken over");
+                        } else {
+                            tracing::warn!(%group, %giver, %error, "a history was not taken over");
+                        }
                         last = error;
                     }
                 }

@@ -61,7 +61,7 @@ impl ParentState {
         }
         let value = self.chain.read(self.parent, &[read]).await?.pop();
         Ok(value.ok_or_else(|| ChainError::Unavailable {
-            endpoint: "chain".into(),
+            endpoint: "its configured URL".into(),
             reason: "it answered no value to a state read".into(),
         })?)
     }

@@ -192,6 +192,9 @@ impl Service {
         if !recipients.contains(&transaction.private_from) || !recipients.contains(&tenant.key) {
             return Err(SendError::NotAMember(group));
         }
+        if !self.view.enclave.holds(&transaction.private_from) {
+            return Err(SendError::PrivateFromMismatch(transaction.private_from.clone()));
+        }
         if let (Some(view), Some(facts)) = (&view, &facts) {
             recipients.extend(self.added_by_owner(view, facts, &signed, sender).await?);
         }

@@ -376,6 +376,19 @@ test("a node without filters gives more logs than it gives at a time", async () 
   await node.stop();
 });
 
+test("a busy group is polled on a node without filters, whose every stretch has too many logs", async () => {
+  const { state, table } = limited({ head: 60, perBlock: () => 2, max: 20 });
+  const node = await startScripted(table);
+  const { subscription, logs, errors } = await subscribe(new Compat(node.url), { fromBlock: 0 });
+  await eventually("past logs are there", () => logs.length >= 122);
+  state.head = state.followed = 80;
+  await eventually("and the new ones", () => logs.length >= 162);
+  assert.deepEqual(numbers(logs), Array.from({ length: 81 }, (_, i) => [100 * i, 100 * i + 1]).flat());
+  assert.deepEqual(errors, []);
+  await subscription.unsubscribe();
+  await node.stop();
+});
+
 test("on a node without filters an error is told, and polling goes on where it was", async () => {
   const { state, table } = limited({ head: 60, perBlock: (block) => (block > 10 ? 1 : 0) });
   const node = await startScripted(table);

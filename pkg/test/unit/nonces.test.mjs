@@ -122,6 +122,7 @@ test("an aborted send takes no nonce, and waits for nobody", async () => {
   const first = it.use({ send: (nonce) => new Promise((resolve) => (release = () => resolve(nonce))) });
   const aborted = it.use({ signal: controller.signal });
   const third = it.use();
+  while (!release) await new Promise((resolve) => setImmediate(resolve));
   controller.abort();
   // The first is still being sent.
   await assert.rejects(aborted, { name: "AbortError" });
@@ -206,6 +207,14 @@ test("a failed marker gives up what was sent after it, if the node does not coun
   it.count = 3n;
   it.nonces.failed(KEY, marker(1n));
   assert.equal(await use(), marker(3n));
+});
+
+test("what failed is remembered over an answer that did not come", async () => {
+  const it = queue(0n);
+  for (const nonce of [0n, 1n]) assert.equal(await it.use({ send: async () => hashOf(nonce) }), hashOf(nonce));
+  it.nonces.failed(KEY, hashOf(0));
+  await assert.rejects(it.use({ read: async () => { throw new Error("away"); } }), /away/);
+  assert.equal(await it.use(), 0n);
 });
 
 /** A client whose node counts `node.count`, and answers the receipts in `node.receipts`. */
