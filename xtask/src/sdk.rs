@@ -131,7 +131,7 @@ fn bind(input: &Path, out: &Path) -> Result<()> {
         .omit_default_module_path(true)
         .remove_producers_section(true);
     let mut output = bindgen.generate_output().with_context(context)?;
-    snip::panics(output.wasm_mut());
+    snip::panics(output.wasm_mut())?;
     output.emit(out).with_context(context)
 }
 

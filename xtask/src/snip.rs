@@ -2,12 +2,16 @@
 //!
 //! A panic in the SDK's core is a trap, and nobody prints its message there, but the standard
 //! library comes with all the formatting for it. The functions that begin a panic are made to trap
-//! at once, and `Debug` output, which only such messages use, is emptied; binaryen then removes
-//! what nothing calls any more. The places in source files that such messages name are zeroed.
+//! at once, and so are those that format values, after a look that nothing else calls them;
+//! binaryen then removes what nothing calls any more. The places in source files that such messages
+//! name are zeroed.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
-use walrus::{ConstExpr, DataKind, FunctionBuilder, FunctionId, FunctionKind, Module, ir::Value};
+use anyhow::{Result, bail};
+use walrus::ir::{Call, Value, Visitor, dfs_in_order};
+use walrus::{ConstExpr, DataKind, FunctionBuilder, FunctionId, FunctionKind, Module};
 
 /// Parts of the names of functions that run only when a panic is on its way.
 const PANICKING: &[&str] = &[
@@ -26,20 +30,48 @@ const PANICKING: &[&str] = &[
     "panic_hook",
     "default_hook",
     "panic_count",
+    // Not a panic, but as unreachable: a thread that waits for another one.
+    "::thread::current::",
 ];
+
+/// Parts of the names of functions that format values: the standard library's, and others' with the
+/// exception of our own errors.
+const FORMATTING: &[&str] = &[
+    "]::fmt::write",
+    "fmt::Write::write_fmt",
+    "]::fmt::Formatter>::write_fmt",
+    "fmt::Formatter>::pad",
+    "]::fmt::Display>::fmt",
+    "]::fmt::LowerHex>::fmt",
+    "]::fmt::UpperHex>::fmt",
+    " as core::fmt::Display>::fmt",
+];
+
+/// What the core's own functions are called.
+const OURS: &str = "<coterie_";
 
 /// Makes every function that begins or describes a panic trap at once, and forgets where panics
 /// come from.
-pub(crate) fn panics(module: &mut Module) {
-    let begins_panic = |name: &str| PANICKING.iter().any(|part| name.contains(part));
-    let found: Vec<FunctionId> = module
-        .funcs
-        .iter_local()
-        .map(|(id, _)| id)
-        .filter(|id| module.funcs.get(*id).name.as_deref().is_some_and(begins_panic))
-        .collect();
-    for id in found {
-        trap(module, id);
+///
+/// # Errors
+///
+/// Something formats a value that is not on its way to a panic: it would trap.
+pub(crate) fn panics(module: &mut Module) -> Result<()> {
+    let panicking = named(module, |name| has_part(name, PANICKING));
+    let formatting = named(module, |name| has_part(name, FORMATTING) && !name.starts_with(OURS));
+    for (id, function) in module.funcs.iter_local() {
+        if panicking.contains(&id) || formatting.contains(&id) {
+            continue;
+        }
+        let mut calls = Calls(Vec::new());
+        dfs_in_order(&mut calls, function, function.entry_block());
+        if let Some(called) = calls.0.iter().find(|called| formatting.contains(called)) {
+            let name = |id| module.funcs.get(id).name.clone().unwrap_or_default();
+            bail!("{} formats by {}: write the text out", name(id), name(*called));
+        }
+    }
+    for id in panicking.union(&formatting) {
+        trap(module, *id);
     }
     let segments: Vec<_> = module.data.iter().map(walrus::Data::id).collect();
     for segment in segments {
@@ -49,6 +81,25 @@ pub(crate) fn panics(module: &mut Module) {
         }
     }
     walrus::passes::gc::run(module);
+    Ok(())
+}
+
+fn has_part(name: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| name.contains(part))
+}
+
+fn named(module: &Module, wanted: impl Fn(&str) -> bool) -> BTreeSet<FunctionId> {
+    let functions = module.funcs.iter_local().map(|(id, _)| id);
+    functions.filter(|id| module.funcs.get(*id).name.as_deref().is_some_and(&wanted)).collect()
+}
+
+/// The functions that a function calls by name.
+struct Calls(Vec<FunctionId>);
+
+impl Visitor<'_> for Calls {
+    fn visit_call(&mut self, call: &Call) {
+        self.0.push(call.func);
+    }
 }
 
 /// Zeroes every `core::panic::Location` in memory that starts at this address, and the paths that

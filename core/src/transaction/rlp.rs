@@ -2,6 +2,7 @@
 //! Fixed by the protocol specification, sections 1.1 to 1.4.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256, uint};
 use alloy_rlp::{Decodable, Encodable, Header};
@@ -16,11 +17,10 @@ const RESTRICTED: &[u8] = b"restricted";
 const UNRESTRICTED: &[u8] = b"unrestricted";
 
 /// The bytes are no signed private transaction.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// An item is missing, of the wrong kind or width, or not canonical RLP.
-    #[error("{field} of the private transaction is not valid RLP: {reason}")]
     Rlp {
         /// Which item, by its name in the EEA specification; `list` for the whole.
         field: &'static str,
@@ -28,33 +28,94 @@ pub enum DecodeError {
         reason: alloy_rlp::Error,
     },
     /// The list has more than 12 items.
-    #[error("a private transaction has exactly 12 items")]
     SurplusItems,
     /// Something follows the list.
-    #[error("{0} bytes follow the private transaction")]
     TrailingBytes(usize),
     /// `to` is neither empty nor an address.
-    #[error("to has 0 or 20 bytes, not {0}")]
     To(usize),
     /// `v` is none of 27, 28 and 37 or more. (Besu answers this case with another error than the
     /// rest, protocol specification 1.3.)
-    #[error("v must be 27, 28 or at least 37")]
     RecoveryId,
     /// `v` stands for a chain id wider than 64 bits.
-    #[error("the chain id has more than 64 bits")]
     ChainIdTooLarge,
     /// r or s is zero, or not below the order of the curve.
-    #[error("r and s must be between 1 and the order of the curve")]
     SignatureRange,
     /// `privateFrom` is no enclave key.
-    #[error("privateFrom is not an enclave key")]
-    PrivateFrom(#[source] InvalidEnclaveKey),
+    PrivateFrom(InvalidEnclaveKey),
     /// A key of `privateFor` is no enclave key.
-    #[error("privateFor contains something that is not an enclave key")]
-    PrivateFor(#[source] InvalidEnclaveKey),
+    PrivateFor(InvalidEnclaveKey),
     /// `privacyGroupId` is no group id.
-    #[error("privacyGroupId is not a group id")]
-    GroupId(#[source] InvalidGroupId),
+    GroupId(InvalidGroupId),
+}
+
+/// Written out, because `write!` with numbers would bring all of the formatting machinery into a web
+/// page, where nothing else needs it.
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rest = match self {
+            Self::Rlp { field, reason } => {
+                f.write_str(field)?;
+                f.write_str(" of the private transaction is not valid RLP: ")?;
+                words(*reason)
+            }
+            Self::SurplusItems => "a private transaction has exactly 12 items",
+            Self::TrailingBytes(count) => {
+                write_number(f, *count)?;
+                " bytes follow the private transaction"
+            }
+            Self::To(length) => {
+                f.write_str("to has 0 or 20 bytes, not ")?;
+                return write_number(f, *length);
+            }
+            Self::RecoveryId => "v must be 27, 28 or at least 37",
+            Self::ChainIdTooLarge => "the chain id has more than 64 bits",
+            Self::SignatureRange => "r and s must be between 1 and the order of the curve",
+            Self::PrivateFrom(_) => "privateFrom is not an enclave key",
+            Self::PrivateFor(_) => "privateFor contains something that is not an enclave key",
+            Self::GroupId(_) => "privacyGroupId is not a group id",
+        };
+        f.write_str(rest)
+    }
+}
+
+impl core::error::Error for DecodeError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::PrivateFrom(source) | Self::PrivateFor(source) => Some(source),
+            Self::GroupId(source) => Some(source),
+            Self::Rlp { .. }
+            | Self::SurplusItems
+            | Self::TrailingBytes(_)
+            | Self::To(_)
+            | Self::RecoveryId
+            | Self::ChainIdTooLarge
+            | Self::SignatureRange => None,
+        }
+    }
+}
+
+/// The decoder's own words.
+const fn words(reason: alloy_rlp::Error) -> &'static str {
+    match reason {
+        alloy_rlp::Error::Overflow => "overflow",
+        alloy_rlp::Error::LeadingZero => "leading zero",
+        alloy_rlp::Error::InputTooShort => "input too short",
+        alloy_rlp::Error::NonCanonicalSingleByte => "non-canonical single byte",
+        alloy_rlp::Error::NonCanonicalSize => "non-canonical size",
+        alloy_rlp::Error::UnexpectedLength => "unexpected length",
+        alloy_rlp::Error::UnexpectedString => "unexpected string",
+        alloy_rlp::Error::UnexpectedList => "unexpected list",
+        alloy_rlp::Error::ListLengthMismatch { .. } => "unexpected list length",
+        alloy_rlp::Error::Custom(words) => words,
+    }
+}
+
+fn write_number(f: &mut fmt::Formatter<'_>, number: usize) -> fmt::Result {
+    if number >= 10 {
+        write_number(f, number / 10)?;
+    }
+    let digit = u32::try_from(number % 10).ok().and_then(|it| char::from_digit(it, 10));
+    fmt::Write::write_char(f, digit.unwrap_or('?'))
 }
 
 impl DecodeError {
@@ -289,6 +350,24 @@ mod tests {
             assert_eq!(decoded.encode(), bytes);
         }
         assert_eq!(decoded.map(|_| ()).map_err(|error| error.code()), want);
+    }
+
+    #[test]
+    fn messages_say_what_is_wrong() {
+        use alloc::string::ToString;
+        for (error, want) in [
+            (DecodeError::To(1024), "to has 0 or 20 bytes, not 1024"),
+            (DecodeError::TrailingBytes(7), "7 bytes follow the private transaction"),
+            (
+                in_field("nonce")(alloy_rlp::Error::LeadingZero),
+                "nonce of the private transaction is not valid RLP: leading zero",
+            ),
+        ] {
+            assert_eq!(error.to_string(), want);
+        }
+        for reason in [alloy_rlp::Error::Overflow, alloy_rlp::Error::UnexpectedList] {
+            assert_eq!(words(reason), reason.to_string());
+        }
     }
 
     #[test]
