@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     chain::ChainError,
-    enclave::Distribution,
+    enclave::{DistributeError, Distribution},
     executor::{GroupFacts, Prepared, PublicReads, recover_sender},
 };
 
@@ -192,8 +192,9 @@ impl Service {
         if !recipients.contains(&transaction.private_from) || !recipients.contains(&tenant.key) {
             return Err(SendError::NotAMember(group));
         }
+        // Before any other node is asked in its name.
         if !self.view.enclave.holds(&transaction.private_from) {
-            return Err(SendError::PrivateFromMismatch(transaction.private_from.clone()));
+            return Err(DistributeError::NotOurKey(transaction.private_from.clone()).into());
         }
         if let (Some(view), Some(facts)) = (&view, &facts) {
             recipients.extend(self.added_by_owner(view, facts, &signed, sender).await?);

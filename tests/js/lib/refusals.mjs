@@ -195,6 +195,11 @@ export function refusalScenarios(network) {
     await refuses(a, [member], { [SEND]: both(ENCLAVE_FAILED, "NOT_OUR_KEY"), [DISTRIBUTE]: mismatch });
     const stranger = await raw({ ...base, privateFrom: Buffer.alloc(32, 9).toString("base64") }, by);
     await refuses(a, [stranger], { [SEND]: both(NO_GROUP, "GROUP_UNKNOWN"), [DISTRIBUTE]: mismatch });
+    // Nor does it ask others in that key's name whether they know the group.
+    const data = management.addParticipants([a.enclaveKey, b.enclaveKey]);
+    const creation = { privateFrom: b.enclaveKey, group: randomGroup(), to: MANAGEMENT, data };
+    const created = await raw(creation, by);
+    await refuses(a, [created], { [SEND]: both(ENCLAVE_FAILED, "NOT_OUR_KEY"), [DISTRIBUTE]: mismatch });
   });
 
   test("nobody but a member sends to a group", async () => {
