@@ -1,7 +1,7 @@
 // The packed SDK, installed into a temporary project beside the tools that it is tried with.
 
-import { execFile } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFile, spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -24,7 +24,17 @@ export async function execute(program, args, options = {}) {
 
 /** The program that an installed package has under this name. */
 export function tool(name) {
-  return join(here, "node_modules/.bin", name);
+  return name === "bun" ? bun() : join(here, "node_modules/.bin", name);
+}
+
+/** Bun's program for this machine. Its package puts it in place by an install script; none is run. */
+function bun() {
+  const platforms = join(here, "node_modules/@oven");
+  const programs = readdirSync(platforms).map((name) => join(platforms, name, "bin", process.platform === "win32" ? "bun.exe" : "bun"));
+  const runs = (program) => spawnSync(program, ["--version"], { stdio: "ignore" }).status === 0;
+  const found = programs.find(runs);
+  if (!found) throw new Error(`no package in ${platforms} has a Bun for this machine`);
+  return found;
 }
 
 /** The shared vectors, as they are in the repository. */
