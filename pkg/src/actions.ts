@@ -91,6 +91,8 @@ async function inTurn<T>(
   const audience = toAudience(it);
   const group = groupOf(audience, privateFrom);
   const explicit = it.nonce === undefined ? undefined : toUint64(it.nonce, "nonce");
+  // No ether moves in a group; the types do not have it, but not everybody has types.
+  toBigInt((it as { value?: unknown }).value ?? 0n, "value", 0n);
   const fields = {
     to: it.to === undefined || it.to === null ? null : toAddress(it.to, "to"),
     data: toHex(it.data ?? "0x", "data"),

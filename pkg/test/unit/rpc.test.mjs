@@ -442,7 +442,7 @@ test("hostile arguments are refused before anything is sent", async () => {
     const junk = [undefined, null, 1, "x", "0x", [], () => {}, Symbol("x")];
     const runs = [
       ...junk.map((it) => () => client.sendTransaction(it)),
-      ...[{ nonce: 2 ** 53 }, { nonce: -1 }, { nonce: "0" }, { to: "0x12" }, { data: "xyz" }, { gas: 1.5 }, { gasPrice: "1" }, { privacyGroupId: group31 },
+      ...[{ nonce: 2 ** 53 }, { nonce: -1 }, { nonce: "0" }, { to: "0x12" }, { data: "xyz" }, { gas: 1.5 }, { gasPrice: "1" }, { value: 1n }, { value: "0x1" }, { privacyGroupId: group31 },
         { privacyGroupId: undefined }, { privateFor: [ALICE] }, { privateFrom: "A" }, { signal: {} }, { to: undefined, data: undefined }]
         .map((change) => () => client.sendTransaction({ ...good, ...change })),
       ...junk.map((it) => () => client.sendRawTransaction(it)),
