@@ -2,6 +2,9 @@
 // and through a member's node.
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { ContractFactory, JsonRpcProvider, Wallet } from "ethers";
@@ -9,7 +12,7 @@ import { parseEther } from "viem";
 
 import { Web3 } from "./lib/clients.mjs";
 import { EventEmitter, Reverter, STORED_TOPIC } from "./lib/contracts.mjs";
-import { startDev } from "./lib/network.mjs";
+import { coterie, startDev, temporaryDirectory } from "./lib/network.mjs";
 import { publicClients } from "./lib/public.mjs";
 import { post } from "./lib/rpc.mjs";
 import { eventually } from "./lib/wait.mjs";
@@ -150,6 +153,17 @@ test("the chain makes blocks when told", async () => {
   await eventually("three more blocks", async () => (await chain.height()) >= height + 5);
   await chain.rpc("evm_setIntervalMining", 0);
   await chain.rpc("evm_setAutomine", true);
+});
+
+test("a network that cannot say where it is stops, and says why", async () => {
+  const file = join(temporaryDirectory(), "missing", "ready.json");
+  const child = spawn(coterie(), ["dev", "--members", "1", "--rpc-port", "0", "--ready-file", file], { stdio: ["ignore", "ignore", "pipe"] });
+  let told = "";
+  child.stderr.setEncoding("utf8").on("data", (text) => (told += text));
+  const [code] = await once(child, "close", { signal: AbortSignal.timeout(60_000) });
+  assert.equal(code, 1);
+  assert.match(told, /error: cannot write .*ready\.json/);
+  assert.doesNotMatch(told, /panicked/);
 });
 
 test("bad requests get the errors of JSON-RPC", async () => {

@@ -158,6 +158,13 @@ pub enum ChainError {
     StatePruned(B256),
 }
 
+impl ChainError {
+    /// The chain answers, but lacks something that it must have: retry.
+    pub(crate) fn incomplete(reason: String) -> Self {
+        Self::Unavailable { endpoint: "its configured URL".into(), reason }
+    }
+}
+
 /// The public chain.
 #[async_trait]
 pub trait Chain: Send + Sync + 'static {

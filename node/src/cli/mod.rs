@@ -244,6 +244,7 @@ fn check(config: &Config) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use coterie_node::enclave::keys::{KeyPair, write_key_files};
 
     use super::*;
 
@@ -290,6 +291,30 @@ mod tests {
         check_help("coterie keys generate x --kind marked", &["marked", "marker"]);
         check_help("coterie", &["run", "dev", "heal", "keys", "config"]);
         check_help("coterie dev --help", &["coterie dev --members 5", "--block-time <MS>"]);
+    }
+
+    #[test]
+    fn a_check_opens_the_keys() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let pair = KeyPair::generate().unwrap();
+        write_key_files(&at("enclave"), &pair, None).unwrap();
+        std::fs::write(at("network.toml"), "name = \"n\"\nchain_id = 1337\n").unwrap();
+        let check_with = |enclave_key: &str, marker_key: &str| {
+            let text = format!(
+                "network = \"network.toml\"\n[node]\ndata_dir = \"data\"\n[chain]\nurl = \"http://a\"\n\
+                 [enclave]\nkeys = [{{ file = \"{enclave_key}\" }}]\n\
+                 [markers]\nsigning_key_file = \"{marker_key}\"\n"
+            );
+            std::fs::write(at("node.toml"), text).unwrap();
+            check(&Config::load(&at("node.toml")).unwrap()).map_err(|error| format!("{error:#}"))
+        };
+        std::fs::write(at("marker.key"), "1".repeat(64)).unwrap();
+        assert_eq!(check_with("enclave.key", "marker.key"), Ok(()));
+        let error = check_with("enclave.pub", "marker.key").unwrap_err();
+        assert!(error.contains("cannot use the key file"), "{error}");
+        let error = check_with("enclave.key", "enclave.key").unwrap_err();
+        assert!(error.contains("no secp256k1 key"), "{error}");
     }
 
     #[test]

@@ -337,9 +337,8 @@ impl Follower {
     async fn before_first(&self) -> Result<BlockRef, FollowError> {
         let number = self.options.first_block.saturating_sub(1);
         let block = self.chain.block_ref(BlockId::Number(number)).await?;
-        let block = block.ok_or_else(|| ChainError::Unavailable {
-            endpoint: "its configured URL".into(),
-            reason: format!("it has no block {number} yet, where following starts"),
+        let block = block.ok_or_else(|| {
+            ChainError::incomplete(format!("it has no block {number} yet, where following starts"))
         })?;
         self.state.rewind(block)?;
         Ok(block)
@@ -628,16 +627,19 @@ impl Follower {
             }
         }
         let joined = !(joins.is_empty() && again.is_empty());
-        let mut joining = self.joining.clone();
-        joining.extend(joins.iter().cloned());
-        for (group, giver) in &again {
-            joining.entry(*group).and_modify(|it| it.add(giver));
-        }
-        if joined {
-            meta.push(join::write(&joining));
-        }
+        let joining = joined.then(|| {
+            let mut joining = self.joining.clone();
+            joining.extend(joins.iter().cloned());
+            for (group, giver) in &again {
+                if let Some(waiting) = joining.get_mut(group) {
+                    join::add_giver(&mut waiting.givers, giver.clone());
+                }
+            }
+            joining
+        });
+        meta.extend(joining.as_ref().map(join::write));
         self.state.commit(BlockCommit { header, groups, receipts, decisions, meta })?;
-        self.joining = joining;
+        self.joining = joining.unwrap_or_else(|| std::mem::take(&mut self.joining));
         for (group, _) in joins {
             tracing::info!(%group, block = at.number, "added to a group: taking over its history");
             self.publish_joining();

@@ -51,6 +51,21 @@ impl Task {
     }
 }
 
+/// Whether the work is to be tried again; `first` keeps the first reason.
+fn is_put_off(
+    result: Result<(), FollowError>,
+    first: &mut Option<FollowError>,
+) -> Result<bool, FollowError> {
+    match result {
+        Ok(()) => Ok(false),
+        Err(error) if error.is_temporary() => {
+            first.get_or_insert(error);
+            Ok(true)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// What deciding a block again came to.
 struct Redone {
     /// What the next block starts with.
@@ -95,7 +110,7 @@ impl Follower {
     /// added us, and can give it.
     pub(super) fn ask_too(&self, group: GroupId, giver: EnclaveKey) {
         if let Some(task) = self.tasks.get(&group) {
-            task.add(giver);
+            join::add_giver(&mut task.order.givers.lock(), giver);
             task.order.hurry.notify_one();
         }
     }
@@ -155,9 +170,7 @@ impl Follower {
             Ok(taken) => self.installing.push_back(taken),
             Err(error) => {
                 let task = self.tasks.remove(&group);
-                if task.is_some_and(|task| task.order.wanted == Wanted::Offered) {
-                    tracing::debug!(%group, %error, "an offered history was not taken over");
-                } else {
+                if !task.is_some_and(|task| task.order.wanted.is_only_offered(group, &error)) {
                     tracing::error!(%group, %error, "the group's history could not be taken over");
                 }
                 self.give_up(group)?;
@@ -195,23 +208,13 @@ impl Follower {
     pub(super) async fn install_all(&mut self) -> Result<(), FollowError> {
         let mut first = None;
         for history in std::mem::take(&mut self.resuming) {
-            match self.resume(history.clone()).await {
-                Ok(()) => {}
-                Err(error) if error.is_temporary() => {
-                    self.resuming.push(history);
-                    first.get_or_insert(error);
-                }
-                Err(error) => return Err(error),
+            if is_put_off(self.resume(history.clone()).await, &mut first)? {
+                self.resuming.push(history);
             }
         }
         for taken in std::mem::take(&mut self.installing) {
-            match self.install(&taken).await {
-                Ok(()) => {}
-                Err(error) if error.is_temporary() => {
-                    self.installing.push_back(taken);
-                    first.get_or_insert(error);
-                }
-                Err(error) => return Err(error),
+            if is_put_off(self.install(&taken).await, &mut first)? {
+                self.installing.push_back(taken);
             }
         }
         first.map_or(Ok(()), Err)
@@ -232,9 +235,7 @@ impl Follower {
             Ok(()) => {}
             Err(JoinError::State(error)) => return Err(error.into()),
             Err(error) => {
-                if wanted == Wanted::Offered {
-                    tracing::debug!(%group, %error, "an offered history was not taken over");
-                } else {
+                if !wanted.is_only_offered(group, &error) {
                     tracing::warn!(%group, %error, "a history was not taken over");
                 }
                 self.tasks.remove(&group);
@@ -318,12 +319,10 @@ impl Follower {
     ) -> Result<Redone, FollowError> {
         let missing = || StateError::Corrupt(Corruption::BadRecord(Table::Canonical));
         let hash = self.state.canonical(number)?.ok_or_else(missing)?;
-        let block = self.chain.block(BlockId::Hash(hash)).await?.ok_or_else(|| {
-            ChainError::Unavailable {
-                endpoint: "its configured URL".into(),
-                reason: format!("it does not know block {hash}, which it had announced"),
-            }
-        })?;
+        let unknown = || {
+            ChainError::incomplete(format!("it does not know block {hash}, which it had announced"))
+        };
+        let block = self.chain.block(BlockId::Hash(hash)).await?.ok_or_else(unknown)?;
         let at = block_ref(&block.header);
         let candidates = self.reader().candidates(&block).await?;
         let mut sorted = self.sorted(at, &candidates, &replacement.decisions)?;

@@ -80,13 +80,6 @@ pub(super) struct Joining {
     pub(super) givers: Vec<EnclaveKey>,
 }
 
-impl Joining {
-    /// Asks this one too.
-    pub(super) fn add(&mut self, giver: &EnclaveKey) {
-        add_giver(&mut self.givers, giver.clone());
-    }
-}
-
 /// Adds somebody to ask; false when it is there already, or there are too many.
 pub(super) fn add_giver(givers: &mut Vec<EnclaveKey>, giver: EnclaveKey) -> bool {
     let is_new = givers.len() < GIVERS_MAX && !givers.contains(&giver);
@@ -120,6 +113,18 @@ pub(super) enum Wanted {
     Offered,
     /// The operator asked.
     Healing,
+}
+
+impl Wanted {
+    /// Whether nobody here has asked for the history, so that not taking it over is no news: then it
+    /// is only told to who wants to know everything.
+    pub(super) fn is_only_offered(self, group: GroupId, error: &JoinError) -> bool {
+        let offered = self == Self::Offered;
+        if offered {
+            tracing::debug!(%group, %error, "an offered history was not taken over");
+        }
+        offered
+    }
 }
 
 /// A history that is wanted.
@@ -257,10 +262,7 @@ async fn attempts(context: &JoinContext, order: &Order) -> Result<TakenOver, Joi
                 match take_over(context, order, &giver, &me).await {
                     Ok(taken) => return Ok(taken),
                     Err(error) => {
-                        // Nobody here has asked for what is only offered.
-                        if order.wanted == Wanted::Offered {
-                            tracing::debug!(%group, %giver, %error, "an offered history was not taken over");
-                        } else {
+                        if !order.wanted.is_only_offered(group, &error) {
                             tracing::warn!(%group, %giver, %error, "a history was not taken over");
                         }
                         last = error;

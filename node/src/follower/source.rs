@@ -60,10 +60,8 @@ impl ParentState {
             return Ok(value.clone());
         }
         let value = self.chain.read(self.parent, &[read]).await?.pop();
-        Ok(value.ok_or_else(|| ChainError::Unavailable {
-            endpoint: "its configured URL".into(),
-            reason: "it answered no value to a state read".into(),
-        })?)
+        let missing = || ChainError::incomplete("it answered no value to a state read".to_owned());
+        Ok(value.ok_or_else(missing)?)
     }
 
     /// A source for an execution that is under way. It waits for its answers, so it may only be

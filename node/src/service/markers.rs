@@ -289,7 +289,7 @@ impl std::fmt::Debug for Markers {
 }
 
 fn stopped() -> ChainError {
-    ChainError::Unavailable { endpoint: "chain".into(), reason: "the node is stopping".into() }
+    ChainError::incomplete("the node is stopping".to_owned())
 }
 
 /// A signed marker transaction.

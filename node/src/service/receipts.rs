@@ -87,19 +87,20 @@ impl Service {
             receipt.reason,
             Reason::Undecodable | Reason::EnclaveSignature | Reason::Duplicate | Reason::Copied
         );
-        let Some(group) = receipt.group.filter(|_| !by_itself) else {
+        let covered = |group: &GroupId| self.view.following.is_covered(*group, block);
+        let Some(group) = receipt.group.filter(|_| !by_itself).filter(covered) else {
             return Ok(Some((block, receipt)));
         };
-        if !self.view.following.is_covered(group, block) {
-            return Ok(Some((block, receipt)));
-        }
         let records = self.view.state.group_blocks(group, block.number, block.number, 1)?;
-        let mut counted = records.iter().flat_map(|record| &record.markers);
-        if counted.any(|it| it.marker == marker) {
-            return Ok(Some((block, receipt)));
-        }
-        let reason = Reason::NotInHistory;
-        Ok(Some((block, Receipt { reason, output: Bytes::new(), revert: None, ..receipt })))
+        let mut markers = records.iter().flat_map(|record| &record.markers);
+        let receipt = match markers.any(|it| it.marker == marker) {
+            true => receipt,
+            false => {
+                let reason = Reason::NotInHistory;
+                Receipt { reason, output: Bytes::new(), revert: None, ..receipt }
+            }
+        };
+        Ok(Some((block, receipt)))
     }
 
     /// The private transaction of a marker; `None` when it is not mined or not for the caller.

@@ -210,8 +210,7 @@ impl View {
             }
         };
         let reads = PublicReads::with_source(Arc::new(source));
-        let unavailable =
-            |reason: String| ChainError::Unavailable { endpoint: "chain".into(), reason };
+        let unavailable = ChainError::incomplete;
         let done = match tokio::task::spawn_blocking(move || work(&reads)).await {
             Ok(done) => done,
             Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
