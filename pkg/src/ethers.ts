@@ -475,28 +475,47 @@ function toFilter(filter: object): LogFilter {
   return filter as LogFilter;
 }
 
-/** Tells listeners of a transaction of its receipt, again and again, as ethers does with each block. */
-class ReceiptSubscriber implements Subscriber {
-  readonly #provider: PrivateProvider;
-  readonly #session: Session;
-  readonly #hash: Hash;
+/** Tells listeners of something, from a start to a stop. */
+abstract class Telling implements Subscriber {
   #controller: AbortController | undefined;
 
-  constructor(provider: PrivateProvider, session: Session, hash: Hash) {
-    this.#provider = provider;
-    this.#session = session;
-    this.#hash = hash;
-  }
+  constructor(
+    protected readonly provider: PrivateProvider,
+    protected readonly session: Session,
+  ) {}
+
+  /** Tells until the signal says stop. */
+  protected abstract run(signal: AbortSignal): Promise<void>;
 
   start(): void {
     if (this.#controller) return;
     const controller = new AbortController();
     this.#controller = controller;
-    void this.#run(controller.signal);
+    void this.run(controller.signal);
+  }
+  stop(): void {
+    this.#controller?.abort();
+    this.#controller = undefined;
+  }
+  pause(): void {
+    this.stop();
+  }
+  resume(): void {
+    this.start();
+  }
+}
+
+/** Tells listeners of a transaction of its receipt, again and again, as ethers does with each block. */
+class ReceiptSubscriber extends Telling {
+  readonly #hash: Hash;
+
+  constructor(provider: PrivateProvider, session: Session, hash: Hash) {
+    super(provider, session);
+    this.#hash = hash;
   }
 
-  async #run(signal: AbortSignal): Promise<void> {
-    const [provider, session] = [this.#provider, this.#session];
+  protected async run(signal: AbortSignal): Promise<void> {
+    const { provider, session } = this;
     try {
       for (;;) {
         const receipt = await actions.waitForReceipt(session, this.#hash, { signal });
@@ -507,17 +526,6 @@ class ReceiptSubscriber implements Subscriber {
       // wait() has no other way to learn of a failure than by what it reads from a receipt.
       if (!signal.aborted) await provider.emit(this.#hash, new FailedReceipt(error));
     }
-  }
-
-  stop(): void {
-    this.#controller?.abort();
-    this.#controller = undefined;
-  }
-  pause(): void {
-    this.stop();
-  }
-  resume(): void {
-    this.start();
   }
 }
 
@@ -533,50 +541,28 @@ class FailedReceipt {
 }
 
 /** Tells listeners of an event's logs. */
-class LogSubscriber implements Subscriber {
-  readonly #provider: PrivateProvider;
-  readonly #session: Session;
+class LogSubscriber extends Telling {
   readonly #group: GroupId;
   readonly #filter: object;
-  #controller: AbortController | undefined;
 
   constructor(provider: PrivateProvider, session: Session, group: GroupId, filter: object) {
-    this.#provider = provider;
-    this.#session = session;
+    super(provider, session);
     this.#group = group;
     this.#filter = filter;
   }
 
-  start(): void {
-    if (this.#controller) return;
-    const controller = new AbortController();
-    this.#controller = controller;
-    void this.#run(controller.signal);
-  }
-
-  async #run(signal: AbortSignal): Promise<void> {
+  protected async run(signal: AbortSignal): Promise<void> {
     const { address, topics } = this.#filter as LogFilter;
     const request = { privacyGroupId: this.#group, address, topics };
     try {
-      const network = await this.#provider.getNetwork();
-      for await (const log of watchLogs(this.#session, request, { signal })) {
-        const wrapped = this.#provider._wrapLog(plainLog(log) as never, network);
-        await this.#provider.emit(this.#filter as never, wrapped);
+      const network = await this.provider.getNetwork();
+      for await (const log of watchLogs(this.session, request, { signal })) {
+        const wrapped = this.provider._wrapLog(plainLog(log) as never, network);
+        await this.provider.emit(this.#filter as never, wrapped);
       }
     } catch (error) {
-      if (!signal.aborted) await this.#provider.emit("error", error);
+      if (!signal.aborted) await this.provider.emit("error", error);
     }
-  }
-
-  stop(): void {
-    this.#controller?.abort();
-    this.#controller = undefined;
-  }
-  pause(): void {
-    this.stop();
-  }
-  resume(): void {
-    this.start();
   }
 }
 

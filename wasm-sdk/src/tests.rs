@@ -23,6 +23,7 @@ const OF_TEXT: &[Call] = &[
     |text| transaction::decode(text).map(drop),
     |text| transaction::recover_signer(text).map(drop),
     |text| transaction::transaction_hash(text).map(drop),
+    |text| transaction::keccak256(text).map(drop),
     |text| transaction::recover_address(text, text).map(drop),
     |text| marker::marker_signature_hash(text).map(drop),
     |text| marker::sign_marker(text, alloc::vec![1; 32]).map(drop),

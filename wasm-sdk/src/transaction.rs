@@ -63,3 +63,10 @@ pub fn recover_address(hash: &str, signature: &str) -> Result<String> {
 fn signed(raw: &str) -> Result<SignedPrivateTransaction> {
     Ok(SignedPrivateTransaction::decode(&convert::bytes("raw", raw)?)?)
 }
+
+/// keccak256 of any bytes.
+#[wasm_bindgen(js_name = keccak256)]
+pub fn keccak256(data: &str) -> Result<String> {
+    let hash = alloy_primitives::keccak256(convert::bytes("data", data)?);
+    Ok(convert::hex(hash.as_slice()))
+}

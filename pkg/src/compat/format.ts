@@ -67,7 +67,7 @@ export function formatLog(log: Record<string, unknown>): Web3Quorum.FormattedLog
   const { blockHash, transactionHash, logIndex, address } = log;
   const hashes = [blockHash, transactionHash, logIndex];
   const id = hashes.every((it): it is string => typeof it === "string")
-    ? `log_${keccak256(new TextEncoder().encode(hashes.map((it) => it.replace("0x", "")).join(""))).slice(0, 8)}`
+    ? `log_${keccak256(hashes.map((it) => it.replace("0x", "")).join("")).slice(0, 8)}`
     : (log["id"] ?? null);
   const formatted: Record<string, unknown> = { ...log, id };
   for (const name of ["blockNumber", "transactionIndex", "logIndex"]) {

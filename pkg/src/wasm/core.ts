@@ -251,6 +251,7 @@ export const functions: Core = {
   decode: (raw) => fields(SIGNED, glue.decode(text("raw", raw))) as unknown as CoreSignedTransaction,
   recoverSigner: (raw) => glue.recoverSigner(text("raw", raw)),
   transactionHash: (raw) => glue.transactionHash(text("raw", raw)),
+  keccak256: (data) => glue.keccak256(text("data", data)),
   recoverAddress: (hash, given) => glue.recoverAddress(text("hash", hash), signature(given)),
 
   markerSignatureHash: (given) => glue.markerSignatureHash(marker(given)),

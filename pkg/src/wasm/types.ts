@@ -38,6 +38,8 @@ export interface Core {
   recoverSigner(raw: string): string;
   /** keccak256 of the signed RLP. */
   transactionHash(raw: string): string;
+  /** keccak256 of any bytes. */
+  keccak256(data: string): string;
   /** Whose signature over `hash` this is. */
   recoverAddress(hash: string, signature: CoreSignature): string;
 

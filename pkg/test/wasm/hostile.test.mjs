@@ -32,6 +32,7 @@ const CALLS = {
   decode: [raw],
   recoverSigner: [raw],
   transactionHash: [raw],
+  keccak256: [raw],
   recoverAddress: [`0x${"11".repeat(32)}`, signature],
   markerSignatureHash: [marker],
   serializeMarker: [marker, signature],

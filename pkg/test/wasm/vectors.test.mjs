@@ -192,6 +192,13 @@ for (const [name, core] of await cores()) {
     );
   });
 
+  test(`${name}: bytes are hashed`, () => {
+    // Of no bytes (the code hash of an account without code, EIP-1052), and the selector of `lock()`.
+    assert.equal(core.keccak256("0x"), "0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470");
+    const signature = `0x${Buffer.from("lock()").toString("hex")}`;
+    assert.equal(core.keccak256(signature).slice(0, 10), core.lockCalldata());
+  });
+
   test(`${name}: keys and ids are read and written`, () => {
     const key = vectors.legacyGroupIds.keys[0].key;
     assert.equal(core.enclaveKey(key), key);
