@@ -20,6 +20,7 @@ mod pulse;
 mod read;
 mod receipts;
 mod send;
+mod sight;
 mod types;
 mod unmined;
 mod view;
@@ -42,7 +43,7 @@ pub use self::{
     offers::offer_histories,
     types::{
         CallOutcome, CallRequest, GroupInfo, LogFilter, LogRange, PrivateLog, PrivateReceipt,
-        PrivateTransactionInfo, Readiness, Tenant,
+        PrivateTransactionInfo, Reach, Readiness, Tenant,
     },
     view::View,
 };
@@ -96,7 +97,7 @@ impl Service {
     pub fn default_tenant(&self) -> Tenant {
         let key = self.view.enclave.keys().into_iter().next();
         // A node has at least one key: the enclave does not start without.
-        Tenant { key: key.unwrap_or(EnclaveKey::Nacl([0; 32])) }
+        Tenant::owner(key.unwrap_or(EnclaveKey::Nacl([0; 32])))
     }
 
     /// How far the node has followed the chain, for health checks. Never waits.

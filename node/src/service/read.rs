@@ -1,7 +1,7 @@
 //! Reading private state: calls, nonces, code, roots, logs, groups.
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, Log, U256};
-use coterie_core::{EnclaveKey, GroupId};
+use coterie_core::{EnclaveKey, GroupId, access::Use};
 
 use super::{
     CallOutcome, CallRequest, GroupInfo, LogFilter, LogRange, PrivateLog, ReadError, Service,
@@ -54,7 +54,7 @@ impl Service {
     /// [`ReadError::BlockUnknown`] for a tag that names no block.
     pub async fn call(
         &self,
-        _tenant: &Tenant,
+        tenant: &Tenant,
         group: GroupId,
         request: CallRequest,
         block: BlockId,
@@ -62,7 +62,8 @@ impl Service {
         if request.value != U256::ZERO {
             return Err(ReadError::ValueNotZero);
         }
-        let Some(at) = self.numbered(block).await? else { return Ok(None) };
+        let sight = self.sight(tenant, group, Use::Call).await?;
+        let Some(at) = self.block_in(sight, group, block).await? else { return Ok(None) };
         let header = self.view.header(at).await?;
         let snapshot = match self.view.group(group, at.number)? {
             Some(view) => view.snapshot,
@@ -96,12 +97,13 @@ impl Service {
     /// [`ReadError::BlockUnknown`] for a tag that names no block.
     pub async fn code(
         &self,
-        _tenant: &Tenant,
+        tenant: &Tenant,
         group: GroupId,
         address: Address,
         block: BlockId,
     ) -> Result<Option<Bytes>, ReadError> {
-        let Some(at) = self.numbered(block).await? else { return Ok(None) };
+        let sight = self.sight(tenant, group, Use::State).await?;
+        let Some(at) = self.block_in(sight, group, block).await? else { return Ok(None) };
         let Some(view) = self.view.group(group, at.number)? else { return Ok(None) };
         Ok(match view.snapshot.account(address)? {
             None => None,
@@ -130,7 +132,7 @@ impl Service {
 
     /// The block; `None` for a number or hash that names none, which Besu tells from a tag that
     /// names none (protocol, 7.1).
-    async fn numbered(&self, id: BlockId) -> Result<Option<BlockRef>, ReadError> {
+    pub(super) async fn numbered(&self, id: BlockId) -> Result<Option<BlockRef>, ReadError> {
         let block = self.view.block(id).await?;
         match id {
             BlockId::Finalized | BlockId::Safe if block.is_none() => Err(ReadError::BlockUnknown),

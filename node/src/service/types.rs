@@ -9,12 +9,33 @@ use crate::{
 };
 
 /// Who calls: the holder of one of the node's enclave keys.
-///
-/// Without authentication everybody is the holder of the node's first key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tenant {
     /// The caller's enclave key.
     pub key: EnclaveKey,
+    /// What else of the node it may see.
+    pub reach: Reach,
+}
+
+/// What a caller may see of the groups of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All groups, as on a node without authentication: whoever reaches its port is its owner.
+    Node,
+    /// What the caller's key may see.
+    Key,
+}
+
+impl Tenant {
+    /// The owner of a node, who sends as the holder of this key unless a transaction says otherwise.
+    pub const fn owner(key: EnclaveKey) -> Self {
+        Self { key, reach: Reach::Node }
+    }
+
+    /// One of several tenants.
+    pub const fn holder(key: EnclaveKey) -> Self {
+        Self { key, reach: Reach::Key }
+    }
 }
 
 /// How far the node is.

@@ -247,7 +247,7 @@ impl World {
         let facts = self.members[draft.from].node().facts(draft.group);
         sent.version = facts.map_or(draft.version, |facts| facts.version);
         let signer = draft.signer.map(|signer| self.account(signer).address());
-        let tenant = Tenant { key: draft.key.clone() };
+        let tenant = Tenant::owner(draft.key.clone());
         let service = &self.members[draft.from].node().service;
         self.network.hold_pushes();
         let data = service.distribute_raw_transaction(&tenant, &sent.signed.encode(), signer).await;

@@ -1,9 +1,11 @@
 //! Who may have a private transaction executed in a group.
 //!
 //! Every member must reach the same verdict for the same marker, or their private states diverge:
-//! so these functions are pure, total, and take all they judge by as arguments. Local policy
-//! (tenancy) is not here. Fixed by the protocol specification, 6.4, and the table of rule sets in
-//! the design.
+//! so these functions are pure, total, and take all they judge by as arguments. Fixed by the
+//! protocol specification, 6.4, and the table of rule sets in the design. What the tenants of one
+//! node may see is local policy, in [`Sight`].
+
+mod tenant;
 
 use alloc::vec::Vec;
 
@@ -14,6 +16,8 @@ use crate::{
     definition::Rules,
     management::{self, MANAGEMENT_PROXY, ManagementCall, besu},
 };
+
+pub use self::tenant::{Relation, Sight, Use};
 
 /// What the checks need to know of a group's private state, read from its management contracts
 /// immediately before the transaction. Before its creation a group is locked, at version zero,

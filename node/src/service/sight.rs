@@ -1,0 +1,76 @@
+//! What a tenant may see of a group: the only place that asks the rule, which is core's
+//! ([`Sight::of`]).
+
+use coterie_core::{
+    EnclaveKey, GroupId,
+    access::{Relation, Sight, Use},
+};
+
+use super::{ReadError, Service, Tenant, types::Reach, view::View};
+use crate::chain::{BlockId, BlockRef};
+
+impl Service {
+    /// What `tenant` may see of the group for this use, as of the followed head.
+    pub(super) async fn sight(
+        &self,
+        tenant: &Tenant,
+        group: GroupId,
+        what: Use,
+    ) -> Result<Sight, ReadError> {
+        Ok(match tenant.reach {
+            Reach::Node => Sight::All,
+            Reach::Key => Sight::of(self.view.relation(group, &tenant.key).await?, what),
+        })
+    }
+
+    /// The block that `id` names to a tenant with this sight: what it may not see is refused, and
+    /// the last that it may see is its head. `None` for a number or hash that names none, which
+    /// Besu tells from a tag that names none (protocol, 7.1).
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::NotAMember`] beyond its sight; [`ReadError::BlockUnknown`] for a tag that names
+    /// no block.
+    pub(super) async fn block_in(
+        &self,
+        sight: Sight,
+        group: GroupId,
+        id: BlockId,
+    ) -> Result<Option<BlockRef>, ReadError> {
+        if sight == Sight::Nothing {
+            return Err(ReadError::NotAMember(group));
+        }
+        // A removed member must not learn how high the chain is from the answer.
+        if let BlockId::Number(number) = id
+            && !sight.covers(number)
+        {
+            return Err(ReadError::NotAMember(group));
+        }
+        let Some(block) = self.numbered(id).await? else { return Ok(None) };
+        if sight.covers(block.number) {
+            return Ok(Some(block));
+        }
+        match id {
+            BlockId::Latest | BlockId::Finalized | BlockId::Safe => {
+                let last = sight.head(block.number).ok_or(ReadError::NotAMember(group))?;
+                self.numbered(BlockId::Number(last)).await
+            }
+            BlockId::Number(_) | BlockId::Hash(_) => Err(ReadError::NotAMember(group)),
+        }
+    }
+}
+
+impl View {
+    /// What the key is to the group at the followed head.
+    pub(super) async fn relation(
+        &self,
+        group: GroupId,
+        key: &EnclaveKey,
+    ) -> Result<Relation, ReadError> {
+        let Some(view) = self.group_at_head(group)? else { return Ok(Relation::Stranger) };
+        if self.facts(&view).await?.has_member(key) {
+            return Ok(Relation::Member);
+        }
+        Ok(Relation::Stranger)
+    }
+}
