@@ -53,6 +53,8 @@ pub(super) struct Marked {
     pub(super) hash: B256,
     pub(super) group: GroupId,
     pub(super) number: u64,
+    payload: PayloadKey,
+    signer: u64,
 }
 
 /// What happened, and the nodes on which it did.
@@ -78,12 +80,16 @@ impl Scenario {
                 0..12 => it.create().await,
                 12..50 => it.use_group().await,
                 50..75 => it.add().await,
-                75..95 => it.remove().await,
+                75..90 => it.remove().await,
+                90..95 => it.mark_again().await,
                 _ => it.empty_block().await,
             }
         }
         for _ in 0..it.random.random_range(1..4) {
             it.stranger().await;
+            if it.random.random_bool(0.5) {
+                it.mark_again().await;
+            }
         }
         it
     }
@@ -234,7 +240,7 @@ impl Scenario {
         let id = id.expect("somebody");
         let block = self.mine(vec![Pending { data: id.as_slice().to_vec(), signer }]).await;
         let (hash, number) = (self.world.block(block.hash).markers[0].hash, block.number);
-        self.markers.push(Marked { hash, group: draft.group, number });
+        self.markers.push(Marked { hash, group: draft.group, number, payload: id, signer });
         let reasons: Vec<_> =
             self.world.members.iter().map(|member| member.node().reason(hash)).collect();
         self.note(format!("{:?}: {reasons:?}", draft.action));
@@ -267,6 +273,17 @@ impl Scenario {
 
     async fn empty_block(&mut self) {
         self.mine(Vec::new()).await;
+    }
+
+    /// An id is marked again: by the account that decides, or by somebody else.
+    async fn mark_again(&mut self) {
+        let Some(marked) = self.markers.choose(&mut self.random).copied() else { return };
+        let signer = if self.random.random_bool(0.5) { marked.signer } else { SIGNERS - 1 };
+        let data = marked.payload.as_slice().to_vec();
+        self.note(format!("{} of {} is marked again", marked.payload.0, marked.group));
+        let block = self.mine(vec![Pending { data, signer }]).await;
+        let hash = self.world.block(block.hash).markers[0].hash;
+        self.markers.push(Marked { hash, number: block.number, ..marked });
     }
 
     async fn create(&mut self) {
