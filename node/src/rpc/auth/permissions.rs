@@ -14,8 +14,8 @@ enum Permission {
 
 impl Permissions {
     /// Everything, as without authentication.
-    pub fn all() -> Self {
-        Self(vec![Permission::All])
+    pub(super) fn all_and_operator() -> Self {
+        Self(vec![Permission::All, Permission::Namespace("coterie".into())])
     }
 
     /// What these texts permit. A text of another form permits nothing: issuers put permissions of
@@ -87,7 +87,11 @@ mod tests {
     fn permissions_name_a_method_a_namespace_or_everything() {
         check("*:*", &["priv_call", "eth_call", "x", ""], &[]);
         check("priv:*", &["priv_call", "priv_", "priv_a_b"], &["privx_a", "eth_call", "priv", ""]);
-        check("priv:call", &["priv_call"], &["priv_callx", "priv_getCode", "priv_Call", "eth_call"]);
+        check(
+            "priv:call",
+            &["priv_call"],
+            &["priv_callx", "priv_getCode", "priv_Call", "eth_call"],
+        );
         check("a:b_c", &["a_b_c"], &["a_b", "a_b_d", "a_b:c"]);
     }
 
@@ -95,9 +99,31 @@ mod tests {
     fn wildcards_stand_only_where_they_are_meant() {
         let methods = ["priv_call", "eth_call", "priv_", "_call", "*_*", "*_call", "priv_*", "x"];
         for text in [
-            "", "*", "**", ":", "*:", ":*", "*:call", "priv", "priv:", "priv*", "priv:**",
-            "priv:c*", "pri*:call", "*:*:*", "priv:*:*", "priv:call:*", "priv_call", "PRIV:*",
-            "priv:CALL", " priv:*", "priv:* ", "*:* ", "priv:call ", "*:*\n", "＊:＊",
+            "",
+            "*",
+            "**",
+            ":",
+            "*:",
+            ":*",
+            "*:call",
+            "priv",
+            "priv:",
+            "priv*",
+            "priv:**",
+            "priv:c*",
+            "pri*:call",
+            "*:*:*",
+            "priv:*:*",
+            "priv:call:*",
+            "priv_call",
+            "PRIV:*",
+            "priv:CALL",
+            " priv:*",
+            "priv:* ",
+            "*:* ",
+            "priv:call ",
+            "*:*\n",
+            "＊:＊",
         ] {
             check(text, &[], &methods);
         }

@@ -105,7 +105,10 @@ mod tests {
     #[test]
     fn objects_name_each_member_once() {
         let text = br#" {"a":[1,-1,1.5,"x",null,true,{"b":{}}]} "#;
-        assert_eq!(Value::Object(object(text).unwrap()), serde_json::from_slice::<Value>(text).unwrap());
+        assert_eq!(
+            Value::Object(object(text).unwrap()),
+            serde_json::from_slice::<Value>(text).unwrap()
+        );
         for text in [
             r#"{"a":1,"a":1}"#,
             r#"{"a":1,"\u0061":2}"#,
