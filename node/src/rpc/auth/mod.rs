@@ -2,7 +2,7 @@
 //! a request is read.
 //!
 //! A token is a JWT of an issuer outside (a public key, a shared secret, or a JWKS) or of this node
-//! (`POST /login`). [`token`] judges it; here are the keys of the moment, users, and each tenant's
+//! (`POST /login`). `token` judges it; here are the keys of the moment, users, and each tenant's
 //! limits. Which groups a tenant may see is decided in the service, not here. Formats: protocol
 //! specification, 8.1 and 8.2. Whatever is wrong with a token, the answer is the same.
 

@@ -37,7 +37,7 @@ pub struct SigningKey {
 enum Kind {
     Rsa(Box<RsaKeyPair>),
     Curve(EcdsaKeyPair),
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
 }
 
 /// A key cannot be made or used.
@@ -82,9 +82,9 @@ impl SigningKey {
             Family::Secret => {
                 let secret = text.strip_suffix('\n').unwrap_or(text);
                 let secret = secret.strip_suffix('\r').unwrap_or(secret);
-                Kind::Secret(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()))
+                Kind::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes())))
             }
-            family => {
+            family @ (Family::Rsa | Family::P256 | Family::P384) => {
                 let (label, der) = pem(text).ok_or(SignError::NotPem)?;
                 if label != "PRIVATE KEY" {
                     return Err(SignError::NotPem);
