@@ -553,6 +553,30 @@ mod tests {
     }
 
     #[test]
+    fn callers_are_refused_with_a_status_of_their_own() {
+        let permission = "priv:call".to_owned();
+        for (refusal, number, message, code, status) in [
+            (Refusal::Unauthorized, -40100, "Unauthorized", "UNAUTHORIZED", Some(401)),
+            (
+                Refusal::NotPermitted { permission },
+                -40100,
+                "Unauthorized",
+                "NOT_PERMITTED",
+                Some(401),
+            ),
+            (Refusal::NoEnclaveKey, -32600, "Invalid Request", "NO_ENCLAVE_KEY", None),
+            (Refusal::TooManyRequests, -32005, "Too many requests", "TOO_MANY_REQUESTS", Some(429)),
+        ] {
+            let error = ErrorObjectOwned::from(refusal);
+            check(&error, number, message, code);
+            assert_eq!(http_status(&error).map(|it| it.as_u16()), status, "{code}");
+        }
+        // The same number, but a limit of the method's own.
+        let range = read(Read::Logs, &ReadError::TooMuch { limit: 1, of: "logs" });
+        assert_eq!((range.code(), http_status(&range)), (-32005, None));
+    }
+
+    #[test]
     fn sends_are_refused_with_besus_numbers() {
         let reason = || "x".to_owned();
         let enclave = "Error communicating with enclave";

@@ -12,11 +12,14 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, header};
 use serde_json::{Value, json};
+use url::Url;
 
 use super::{
-    options::{Family, TokenRules},
+    keys::KeySet,
+    options::{Algorithm, Family, TokenOptions, TokenRules},
+    sign::SigningKey,
     *,
 };
 

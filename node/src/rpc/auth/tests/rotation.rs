@@ -6,7 +6,7 @@ use axum::{Router, http::StatusCode, response::IntoResponse, routing::get};
 use parking_lot::Mutex as Lock;
 use tokio::time::timeout;
 
-use super::*;
+use super::{super::trust::LOOK_PAUSE, *};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -72,7 +72,7 @@ fn patient(source: Source) -> Authenticator {
     node(options).1
 }
 
-fn tokens(node: &Authenticator) -> &Tokens {
+fn tokens(node: &Authenticator) -> &Trust {
     let Mode::Tokens(tokens) = &node.mode else { panic!("an open node") };
     tokens
 }
