@@ -643,11 +643,3 @@ fn texts_for_wrong_parameters_are_those_of_25_5_0() {
     }
     assert!(compared >= 8);
 }
-
-#[test]
-fn a_single_unauthorised_call_has_status_401() {
-    let reply = |body: &'static [u8]| Reply { status: StatusCode::OK, body: body.into() };
-    assert_eq!(with_status(reply(b"{}"), true).status, StatusCode::UNAUTHORIZED);
-    assert_eq!(with_status(reply(b"{}"), false).status, StatusCode::OK);
-    assert_eq!(with_status(reply(b"[{}]"), true).status, StatusCode::OK);
-}

@@ -141,10 +141,11 @@ impl Service {
         self.view.following.requests.send(request).await.map_err(|_| HealError::NotFollowing)
     }
 
-    /// Passes a request on to the public chain as it is.
+    /// Passes a request on to the public chain as it is. What is public may also be asked by a caller
+    /// without an enclave key.
     pub async fn forward(
         &self,
-        _tenant: &Tenant,
+        _tenant: Option<&Tenant>,
         method: &str,
         params: Option<&RawValue>,
     ) -> Result<Box<RawValue>, ChainError> {
