@@ -3,6 +3,7 @@
 
 mod account;
 mod nodes;
+mod proof;
 mod resident;
 mod schema;
 pub(crate) mod seen;
@@ -19,6 +20,7 @@ use alloy_primitives::B256;
 use coterie_core::{GroupId, PayloadKey};
 use parking_lot::{Mutex, RwLock};
 
+pub use self::proof::{AccountProof, SlotProof};
 pub use self::seen::was_unread;
 pub use self::snapshot::{OpenAccount, Snapshot};
 pub use self::types::{
