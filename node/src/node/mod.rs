@@ -184,7 +184,7 @@ impl Node {
         let service = Arc::new(Service::new(view.clone(), options.markers, options.service));
         let late = service.late_payloads().clone();
         enclave.set_arrival_hook(on_arrival(arriving, view.state.clone(), late));
-        let comparison = Arc::new(Comparison::new(view.clone()));
+        let comparison = Arc::clone(service.comparison());
 
         let stop = CancellationToken::new();
         let offers = offer_histories(view.clone(), options.confirmations);

@@ -89,6 +89,9 @@ pub enum Corruption {
     /// A key or value of this table does not decode.
     #[error("an entry of table {} does not decode", .0.name())]
     BadRecord(Table),
+    /// Executing a marker's transaction again comes to something else than was stored.
+    #[error("executing the transaction of marker {0} again does not give its receipt")]
+    NotReproduced(B256),
     /// The database has no format number, or one that never was.
     #[error("the format number is missing")]
     NoFormat,
