@@ -118,7 +118,7 @@ impl Service {
         tenant: &Tenant,
         group: GroupId,
     ) -> Result<GroupStatus, ReadError> {
-        let sight = self.sight(tenant, group, Use::Group).await?;
+        let sight = self.sight(tenant, group, Use::Group)?;
         let unknown = ReadError::GroupUnknown(group);
         let Some(at) = self.block_in(sight, group, BlockId::Latest).await? else {
             return Err(unknown);

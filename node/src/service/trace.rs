@@ -38,7 +38,7 @@ impl Service {
         group: GroupId,
         marker: B256,
     ) -> Result<Option<TransactionTrace>, ReadError> {
-        let sight = self.sight(tenant, group, Use::Trace).await?;
+        let sight = self.sight(tenant, group, Use::Trace)?;
         // Refuses who may see nothing, whether or not there is such a marker.
         self.block_in(sight, group, BlockId::Latest).await?;
         let Some((block, receipt)) = self.view.state.receipt(marker)? else { return Ok(None) };

@@ -111,7 +111,7 @@ impl Service {
         group: GroupId,
         query: TransactionQuery,
     ) -> Result<TransactionPage, ReadError> {
-        let sight = self.sight(tenant, group, Use::Transactions).await?;
+        let sight = self.sight(tenant, group, Use::Transactions)?;
         let head = self.block_in(sight, group, BlockId::Latest).await?;
         let page = TransactionPage { transactions: Vec::new(), next: None };
         let limit = query.limit.clamp(1, PAGE_MAX);

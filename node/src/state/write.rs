@@ -6,7 +6,8 @@ use std::sync::Arc;
 use coterie_core::GroupId;
 
 use super::{
-    BlockCommit, Corruption, EMPTY_ROOT, GroupHistory, SCAN, Snapshot, State, StateError, schema,
+    BlockCommit, Corruption, EMPTY_ROOT, GroupHistory, SCAN, Snapshot, State, StateError,
+    logs::put_log_index, members::put_changes, schema,
 };
 use crate::{
     chain::BlockRef,
@@ -47,7 +48,9 @@ impl State {
             if let Some(snapshot) = &group.snapshot {
                 snapshot.write(&mut batch);
             }
+            self.put_members(&mut batch, group.group, block, &group.facts)?;
         }
+        put_log_index(&mut batch, receipts.iter().map(|receipt| (block.number, receipt)));
         for receipt in &receipts {
             batch.put(
                 Table::Receipts,
@@ -183,6 +186,11 @@ impl State {
                 schema::group_block_value(record),
             );
         }
+        let blocks = history.records.iter().map(|record| record.block);
+        let facts = history.facts.iter().map(|facts| &**facts);
+        put_changes(&mut batch, group, blocks.zip(facts));
+        let receipts = history.receipts.iter();
+        put_log_index(&mut batch, receipts.map(|(block, receipt)| (block.number, receipt)));
         for (block, receipt) in &history.receipts {
             batch.put(
                 Table::Receipts,
@@ -224,6 +232,7 @@ impl State {
         self.replace_group(GroupHistory {
             group,
             records: Vec::new(),
+            facts: Vec::new(),
             receipts: Vec::new(),
             decisions: Vec::new(),
             snapshot: None,
@@ -231,8 +240,11 @@ impl State {
         })
     }
 
-    /// Deletes a group's records of all branches, with the receipts of their markers.
+    /// Deletes a group's records of all branches, with the receipts of their markers, and what tells
+    /// where its logs are and who its members were.
     fn delete_group(&self, group: GroupId, batch: &mut Batch) -> Result<(), StateError> {
+        self.delete_log_index(group, batch)?;
+        self.delete_members(group, batch)?;
         let mut start = schema::group_from(group, 0);
         let end = schema::after(group.as_slice());
         loop {
