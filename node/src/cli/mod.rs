@@ -15,7 +15,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use coterie_core::{EnclaveKey, GroupId};
-use coterie_node::config::{Config, LogConfig, LogFormat, MarkerSigner, Severity};
+use coterie_node::{
+    config::{Config, LogConfig, LogFormat, MarkerSigner, Severity},
+    rpc::openrpc,
+};
 use url::Url;
 
 /// Private groups on a public Ethereum chain.
@@ -50,6 +53,12 @@ enum Command {
     /// Look at a configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the description of the JSON-RPC API: an OpenRPC document
+    Api {
+        /// As a page for people, in Markdown
+        #[arg(long)]
+        markdown: bool,
+    },
 }
 
 /// `coterie run`.
@@ -215,6 +224,14 @@ pub(crate) fn execute(cli: Cli) -> Result<()> {
         Command::Heal(args) => heal::run(&args),
         Command::Keys(command) => keys::run(command),
         Command::Config(ConfigCommand::Check { config }) => check(&Config::load(&config)?),
+        Command::Api { markdown: true } => {
+            print!("{}", openrpc::page());
+            Ok(())
+        }
+        Command::Api { markdown: false } => {
+            println!("{:#}", openrpc::document());
+            Ok(())
+        }
     }
 }
 

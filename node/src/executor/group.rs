@@ -24,8 +24,8 @@ use super::{
     facts::{self, Footprint, Judged, Remembered},
     overlay::Overlay,
     public::PublicReads,
-    transaction,
     trace::{Recorder, Trace, TraceLimits},
+    transaction,
     view::{View, ViewError},
 };
 use crate::{
@@ -98,7 +98,16 @@ impl GroupExecution {
         if !exists {
             overlay.found(&shared.genesis.accounts);
         }
-        Self { shared, group, environment, overlay, exists, changed: false, judged: None, recorder: None }
+        Self {
+            shared,
+            group,
+            environment,
+            overlay,
+            exists,
+            changed: false,
+            judged: None,
+            recorder: None,
+        }
     }
 
     /// Judges and executes one transaction on top of the ones before.

@@ -220,8 +220,7 @@ impl Recorder {
         let creates = matches!(frame.action, TraceAction::Create { .. });
         frame.end = end(result, created.filter(|_| creates));
         let spends_all = result.result.is_halt();
-        frame.gas_used =
-            if spends_all { result.gas.limit() } else { result.gas.total_gas_spent() };
+        frame.gas_used = if spends_all { result.gas.limit() } else { result.gas.total_gas_spent() };
         self.count(result.output.len());
     }
 

@@ -8,7 +8,9 @@
 pub mod error;
 pub mod methods;
 pub mod objects;
+pub mod openrpc;
 pub mod params;
+pub mod reads;
 pub mod results;
 
 use std::{

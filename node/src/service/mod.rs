@@ -48,9 +48,7 @@ pub use self::{
     offers::offer_histories,
     status::{GroupStatus, NodeCounts, NodeStatus},
     trace::TransactionTrace,
-    transactions::{
-        MarkedTransaction, PAGE_MAX, Place, TransactionPage, TransactionQuery,
-    },
+    transactions::{MarkedTransaction, PAGE_MAX, Place, TransactionPage, TransactionQuery},
     types::{
         CallOutcome, CallRequest, GroupInfo, LogFilter, LogRange, PrivateLog, PrivateReceipt,
         PrivateTransactionInfo, Reach, Readiness, Tenant,

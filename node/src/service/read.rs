@@ -214,10 +214,12 @@ impl Service {
             return Err(ReadError::NotAMember(group));
         };
         let (from, to) = match filter.range {
-            LogRange::Block(hash) => match self.block_in(sight, group, BlockId::Hash(hash)).await? {
-                Some(block) => (block.number, block.number),
-                None => return Ok(Vec::new()),
-            },
+            LogRange::Block(hash) => {
+                match self.block_in(sight, group, BlockId::Hash(hash)).await? {
+                    Some(block) => (block.number, block.number),
+                    None => return Ok(Vec::new()),
+                }
+            }
             LogRange::Blocks(from, to) => {
                 (self.bound(from, head).await?, self.bound(to, head).await?.min(head))
             }

@@ -12,7 +12,9 @@ use coterie_core::{
     management::{MANAGEMENT_PROXY, ManagementCall, abi::IGroup},
 };
 
-use super::{ReadError, Readiness, Service, Tenant, compare::Compare, types::Reach, view::GroupView};
+use super::{
+    ReadError, Readiness, Service, Tenant, compare::Compare, types::Reach, view::GroupView,
+};
 use crate::{
     chain::{BlockId, BlockRef},
     executor::{CallOutcome, CallRequest, PublicReads},

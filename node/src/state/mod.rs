@@ -22,9 +22,9 @@ use alloy_primitives::B256;
 use coterie_core::{GroupId, PayloadKey, access::GroupFacts};
 use parking_lot::{Mutex, RwLock};
 
-pub use self::proof::{AccountProof, SlotProof};
 pub use self::logs::LogsWanted;
 pub use self::members::Membership;
+pub use self::proof::{AccountProof, SlotProof};
 pub use self::seen::was_unread;
 pub use self::snapshot::{OpenAccount, Snapshot};
 pub use self::types::{

@@ -103,8 +103,12 @@ fn empty(header: Header) -> BlockCommit {
 fn commit(state: &State, header: Header, seed: u8) -> B256 {
     let snapshot = state.group_snapshot(GROUP).apply(&set(seed)).unwrap();
     let (root, at) = (snapshot.root(), block(&header));
-    let group =
-        GroupCommit { group: GROUP, record: record(&header, root, seed), snapshot: Some(snapshot), facts: members(&[]) };
+    let group = GroupCommit {
+        group: GROUP,
+        record: record(&header, root, seed),
+        snapshot: Some(snapshot),
+        facts: members(&[]),
+    };
     state
         .commit(BlockCommit {
             groups: vec![group],
@@ -337,8 +341,12 @@ fn groups_do_not_mix() {
     let store = Arc::new(MemoryStore::new());
     let state = State::open(store.clone(), StateOptions::default()).unwrap();
     let first = header(1, 0, 9);
-    let group =
-        |group| GroupCommit { group, record: record(&first, EMPTY_ROOT, 1), snapshot: None, facts: members(&[]) };
+    let group = |group| GroupCommit {
+        group,
+        record: record(&first, EMPTY_ROOT, 1),
+        snapshot: None,
+        facts: members(&[]),
+    };
     state
         .commit(BlockCommit { groups: vec![group(OTHER), group(GROUP)], ..empty(first.clone()) })
         .unwrap();

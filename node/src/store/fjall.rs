@@ -70,8 +70,18 @@ impl FjallStore {
     }
 
     fn table(&self, table: Table) -> &Keyspace {
-        let [nodes, code, blocks, canonical, group_blocks, receipts, members, log_index, decisions, meta] =
-            &self.tables;
+        let [
+            nodes,
+            code,
+            blocks,
+            canonical,
+            group_blocks,
+            receipts,
+            members,
+            log_index,
+            decisions,
+            meta,
+        ] = &self.tables;
         match table {
             Table::Nodes => nodes,
             Table::Code => code,

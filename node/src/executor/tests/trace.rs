@@ -121,7 +121,10 @@ fn a_change_of_public_state_shows_as_a_reverted_frame() {
 #[test]
 fn tracing_changes_nothing_about_the_outcome() {
     let accounts = || {
-        vec![contract(TARGET, 0, &calls("CALL", "PUSH0")), contract(OTHER, 0, "01 PUSH0 SSTORE STOP")]
+        vec![
+            contract(TARGET, 0, &calls("CALL", "PUSH0")),
+            contract(OTHER, 0, "01 PUSH0 SSTORE STOP"),
+        ]
     };
     let mut plain = Scene::new(accounts(), Public::default());
     let mut traced = Scene::new(accounts(), Public::default());
@@ -151,7 +154,11 @@ fn a_recording_has_limits() {
         (TraceLimits { bytes_max: 100, ..limits }, false),
     ] {
         let mut scene = Scene::with(
-            NetworkDefinition { genesis_accounts: accounts(), private_gas_cap: 900_000, ..definition() },
+            NetworkDefinition {
+                genesis_accounts: accounts(),
+                private_gas_cap: 900_000,
+                ..definition()
+            },
             Public::default(),
         );
         let version = scene.facts().version;
