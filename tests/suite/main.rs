@@ -11,6 +11,8 @@ mod hostile;
 #[cfg(test)]
 mod network;
 #[cfg(test)]
+mod rpc;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tidy;
