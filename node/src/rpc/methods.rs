@@ -283,7 +283,6 @@ fn distribute_raw_transaction(params: &Params) -> Result<Request, Refusal> {
     Ok(Request::DistributeRawTransaction { raw: params.raw_transaction(0)?, marker_signer })
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the form of every method's")]
 fn discover(_: &Params) -> Result<Request, Refusal> {
     Ok(Request::Discover)
 }

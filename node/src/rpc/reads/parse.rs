@@ -92,7 +92,6 @@ pub fn group_status(params: &Params) -> Result<methods::Request, Refusal> {
 }
 
 /// `coterie_status`: nothing.
-#[expect(clippy::unnecessary_wraps, reason = "the form of every method's")]
 pub fn status(_: &Params) -> Result<methods::Request, Refusal> {
     Ok(Request::Status.into())
 }
