@@ -6,6 +6,7 @@ mod description;
 mod input;
 mod proofs;
 mod replay;
+mod traces;
 
 use std::time::Duration;
 
@@ -90,6 +91,11 @@ impl Client {
 
     /// Sends a public transaction to the privacy precompile, with these data; its hash.
     async fn mark(&self, data: Bytes) -> Value {
+        self.public(FLEXIBLE_PRIVACY, 0, data).await
+    }
+
+    /// Sends a public transaction of Alice's; its hash, when it is mined.
+    async fn public(&self, to: Address, value: u64, input: Bytes) -> Value {
         let key = account(ALICE);
         let nonce = self.call("eth_getTransactionCount", json!([key.address(), "pending"])).await;
         let nonce = U256::from_str_radix(nonce.as_str().unwrap().trim_start_matches("0x"), 16);
@@ -98,9 +104,9 @@ impl Client {
             nonce: nonce.unwrap().to(),
             gas_price: 0,
             gas_limit: 100_000,
-            to: TxKind::Call(FLEXIBLE_PRIVACY),
-            value: U256::ZERO,
-            input: data,
+            to: TxKind::Call(to),
+            value: U256::from(value),
+            input,
         };
         let signature: Signature = key.sign_hash(&transaction.signature_hash()).unwrap();
         let raw =

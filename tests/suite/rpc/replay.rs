@@ -273,6 +273,7 @@ async fn replay(network: &Network, file: &Value) -> Vec<(Step, Value, Value)> {
             differences.push((step, want, got));
         }
     }
+    traced(network, &ours).await;
     // Both members came to the same roots.
     for (recorded, root) in &ours.roots[0] {
         assert!(ours.roots[1].get(recorded).is_none_or(|other| other == root), "{recorded}");
@@ -280,6 +281,28 @@ async fn replay(network: &Network, file: &Value) -> Vec<(Step, Value, Value)> {
     let distinct: BTreeSet<_> = ours.roots[0].values().map(ToString::to_string).collect();
     assert_eq!(distinct.len(), ours.roots[0].len(), "what had different roots there has so here");
     differences
+}
+
+/// Every transaction of the run that was executed has a trace, with its receipt's output.
+async fn traced(network: &Network, ours: &Ours) {
+    let (mut executed, mut frames_seen) = (0, 0);
+    for hash in ours.hashes.values() {
+        let (_, answer) =
+            network.members[0].answer("priv_getTransactionReceipt", &json!([hash])).await;
+        let receipt = &answer["result"];
+        let Some(group) = receipt["privacyGroupId"].as_str() else { continue };
+        let frames = network.members[0].call("priv_traceTransaction", json!([group, hash])).await;
+        let frames = frames.as_array().unwrap();
+        let ran = matches!(receipt["reason"].as_str(), Some("executed" | "reverted"));
+        assert_eq!(frames.is_empty(), !ran, "{receipt} {frames:?}");
+        let Some(outer) = frames.first() else { continue };
+        let output = outer["result"].get("output").or_else(|| outer["result"].get("code"));
+        assert_eq!(output.unwrap_or(&json!("0x")), &receipt["output"], "{receipt}");
+        assert_eq!(outer.get("revertReason"), receipt.get("revertReason"), "{receipt}");
+        executed += 1;
+        frames_seen += frames.len();
+    }
+    assert!(executed > 25 && frames_seen > executed, "{executed} {frames_seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
