@@ -6,6 +6,7 @@ mod description;
 mod input;
 mod proofs;
 mod replay;
+mod tenancy;
 mod traces;
 
 use std::time::Duration;
