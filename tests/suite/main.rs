@@ -9,6 +9,8 @@ mod core_vectors;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod isolation;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod rpc;

@@ -83,7 +83,19 @@ impl Service {
         self.shown(tenant, mined.block, receipt).await
     }
 
-    /// Whether the caller may see receipts of this group's markers in this block.
+    /// Whether a receipt in this block is the caller's to see, as a member of its group. A marker of
+    /// somebody who was no member is not the group's.
+    fn may_see_receipt(
+        &self,
+        tenant: &Tenant,
+        receipt: &Receipt,
+        block: BlockRef,
+    ) -> Result<bool, ReadError> {
+        let of_group = receipt.reason != Reason::NotAMember || tenant.reach == Reach::Node;
+        Ok(of_group && self.may_see(tenant, receipt.group, block)?)
+    }
+
+    /// Whether the caller may see the group's markers in this block.
     fn may_see(
         &self,
         tenant: &Tenant,
@@ -107,7 +119,7 @@ impl Service {
         block: BlockRef,
         receipt: Receipt,
     ) -> Result<Option<PrivateReceipt>, ReadError> {
-        if self.may_see(tenant, receipt.group, block)? {
+        if self.may_see_receipt(tenant, &receipt, block)? {
             return self.with_transaction(Some(tenant), block, receipt).await.map(Some);
         }
         if !self.view.enclave.recipients(receipt.payload).await?.contains(&tenant.key) {
@@ -160,26 +172,25 @@ impl Service {
         tenant: &Tenant,
         marker: B256,
     ) -> Result<Option<PrivateTransactionInfo>, ReadError> {
-        let (key, block) = match self.view.state.receipt(marker)? {
-            Some((block, receipt)) => (receipt.payload, block),
+        let (key, of_group) = match self.view.state.receipt(marker)? {
+            Some((block, receipt)) => {
+                (receipt.payload, self.may_see_receipt(tenant, &receipt, block)?)
+            }
             None => match self.view.chain.mined(marker).await? {
                 Some(mined) => {
                     let rules = self.view.definition.rules;
                     let Some(key) = marker_payload(rules, marker, &mined)? else {
                         return Ok(None);
                     };
-                    (key, mined.block)
+                    (key, tenant.reach == Reach::Node)
                 }
                 None => return Ok(None),
             },
         };
         let Some(payload) = self.view.enclave.receive(key).await? else { return Ok(None) };
         let Some(signed) = transaction(&payload) else { return Ok(None) };
-        let group = Some(signed.transaction.group_id());
         // Whoever holds the payload can read it.
-        if !self.may_see(tenant, group, block)?
-            && !self.view.enclave.recipients(key).await?.contains(&tenant.key)
-        {
+        if !of_group && !self.view.enclave.recipients(key).await?.contains(&tenant.key) {
             return Ok(None);
         }
         let from = recover_sender(&signed);
@@ -276,7 +287,7 @@ impl Service {
             return Ok(None);
         };
         if let Some((block, decided)) = self.stored(marker)? {
-            let seen = self.may_see(tenant, decided.group, block)?;
+            let seen = self.may_see_receipt(tenant, &decided, block)?;
             return Ok(seen.then(|| Arc::new(decided)));
         }
         // It has none yet where the history is waited for.
