@@ -18,7 +18,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use coterie_core::{EnclaveKey, GroupId};
 use coterie_node::{
     config::{Config, LogConfig, LogFormat, MarkerSigner, Severity},
-    rpc::auth::{self, options::Algorithm},
+    rpc::{
+        auth::{self, options::Algorithm},
+        openrpc,
+    },
 };
 use url::Url;
 
@@ -57,6 +60,12 @@ enum Command {
     /// Look at a configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the description of the JSON-RPC API: an OpenRPC document
+    Api {
+        /// As a page for people, in Markdown
+        #[arg(long)]
+        markdown: bool,
+    },
 }
 
 /// `coterie run`.
@@ -289,6 +298,14 @@ pub(crate) fn execute(cli: Cli) -> Result<()> {
         Command::Keys(command) => keys::run(command),
         Command::Token(command) => token::run(command),
         Command::Config(ConfigCommand::Check { config }) => check(&Config::load(&config)?),
+        Command::Api { markdown: true } => {
+            print!("{}", openrpc::page());
+            Ok(())
+        }
+        Command::Api { markdown: false } => {
+            println!("{:#}", openrpc::document());
+            Ok(())
+        }
     }
 }
 

@@ -191,7 +191,7 @@ impl Node {
         let authenticator = Arc::new(authenticator(&options.rpc.auth, &service, enclave.as_ref())?);
         let late = service.late_payloads().clone();
         enclave.set_arrival_hook(on_arrival(arriving, view.state.clone(), late));
-        let comparison = Arc::new(Comparison::new(view.clone()));
+        let comparison = Arc::clone(service.comparison());
 
         let stop = CancellationToken::new();
         let offers = offer_histories(view.clone(), options.confirmations);

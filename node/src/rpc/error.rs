@@ -113,6 +113,16 @@ pub enum Read {
     Logs,
     /// `privx_findFlexiblePrivacyGroup`.
     FindGroups,
+    /// `priv_getBalance`, `priv_getStorageAt`, `priv_getProof`.
+    Account,
+    /// `priv_estimateGas`.
+    EstimateGas,
+    /// `priv_traceTransaction`.
+    Trace,
+    /// `priv_getBlockTransactions`.
+    Transactions,
+    /// `coterie_groupStatus`.
+    GroupStatus,
 }
 
 /// The `data` member of an error.
@@ -179,6 +189,7 @@ const fn parameter_message(parameter: Parameter) -> &'static str {
         Parameter::Call => "Invalid call params",
         Parameter::Block => "Invalid block param (block not found)",
         Parameter::Filter => "Invalid filter params",
+        Parameter::Slot => "Invalid storage slot params",
         Parameter::PrivateFrom => "Invalid private from params",
         Parameter::PrivateFor => "Invalid private for params",
     }
@@ -351,7 +362,12 @@ pub fn read(what: Read, cause: &ReadError) -> ErrorObjectOwned {
         | Read::StateRootAtTag
         | Read::Receipt
         | Read::PrivateTransaction
-        | Read::Logs => read_answer(what, cause),
+        | Read::Logs
+        | Read::Account
+        | Read::EstimateGas
+        | Read::Trace
+        | Read::Transactions
+        | Read::GroupStatus => read_answer(what, cause),
     };
     let detail = match cause {
         ReadError::State(_) => None,
@@ -404,9 +420,9 @@ const fn count_answer(cause: &ReadError) -> (i32, &'static str) {
 }
 
 const fn read_answer(what: Read, cause: &ReadError) -> (i32, &'static str) {
-    let state_root = matches!(what, Read::StateRoot | Read::StateRootAtTag);
+    let finds_group = matches!(what, Read::StateRoot | Read::StateRootAtTag | Read::GroupStatus);
     match cause {
-        ReadError::NotAMember(_) | ReadError::GroupUnknown(_) if state_root => {
+        ReadError::NotAMember(_) | ReadError::GroupUnknown(_) if finds_group => {
             (PRIVACY, "Error finding privacy group")
         }
         ReadError::NotAMember(_) => (UNAUTHORIZED, "Unauthorized"),

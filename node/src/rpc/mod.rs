@@ -9,7 +9,9 @@ pub mod auth;
 pub mod error;
 pub mod methods;
 pub mod objects;
+pub mod openrpc;
 pub mod params;
+pub mod reads;
 pub mod results;
 
 use std::{

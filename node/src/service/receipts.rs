@@ -388,7 +388,7 @@ fn without_outcome(receipt: Receipt) -> Receipt {
 }
 
 /// The payload that a mined marker names; `None` when it is no marker under the network's rules.
-fn marker_payload(
+pub(super) fn marker_payload(
     rules: Rules,
     hash: B256,
     mined: &MinedTransaction,
@@ -401,6 +401,6 @@ fn marker_payload(
 }
 
 /// The transaction in a payload, if it decodes.
-fn transaction(payload: &Payload) -> Option<SignedPrivateTransaction> {
+pub(super) fn transaction(payload: &Payload) -> Option<SignedPrivateTransaction> {
     Some(VersionedPrivateTransaction::from_text(&payload.text).ok()?.transaction)
 }
