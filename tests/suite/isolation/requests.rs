@@ -67,10 +67,40 @@ impl<'a> Requests<'a> {
                 };
                 request.params = json!([group, {"to": self.contract(), "data": data}, block]);
             }
-            "priv_getCode" => {
+            "priv_getCode" | "priv_getBalance" => {
                 let group = self.group(tenant, &mut request);
                 let block = self.block(tenant, &mut request);
                 request.params = json!([group, self.contract(), block]);
+            }
+            "priv_getStorageAt" => {
+                let group = self.group(tenant, &mut request);
+                let block = self.block(tenant, &mut request);
+                request.params = json!([group, self.contract(), "0x0", block]);
+            }
+            "priv_getProof" => {
+                let group = self.group(tenant, &mut request);
+                let block = self.block(tenant, &mut request);
+                request.params = json!([group, self.contract(), ["0x0", "0x5"], block]);
+            }
+            "priv_estimateGas" => {
+                let group = self.group(tenant, &mut request);
+                let block = self.block(tenant, &mut request);
+                let call = json!({"to": self.contract(), "data": VALUE});
+                request.params = json!([group, call, block]);
+            }
+            "priv_traceTransaction" => {
+                let marker = self.marker(&mut request);
+                // Of its group, mostly.
+                let own = request.group.filter(|_| self.random.random_bool(0.5));
+                let group =
+                    own.map_or_else(|| self.group(tenant, &mut request), |id| id.to_base64());
+                request.params = json!([group, marker]);
+            }
+            "priv_getBlockTransactions" => {
+                let group = self.group(tenant, &mut request);
+                let limit = self.random.random_range(1..=20);
+                let ignored = self.random.random_bool(0.3);
+                request.params = json!([group, {"limit": limit, "ignored": ignored}]);
             }
             "priv_debugGetStateRoot" => {
                 let group = self.group(tenant, &mut request);
@@ -85,7 +115,7 @@ impl<'a> Requests<'a> {
                 self.group(tenant, &mut request);
                 request.params = json!([self.refused(tenant, &request)]);
             }
-            "priv_getTransactionReceipt" | "priv_getPrivateTransaction" => {
+            "priv_getTransactionReceipt" | "priv_getPrivateTransaction" | "priv_getTransaction" => {
                 request.params = json!([self.marker(&mut request)]);
             }
             _ => {}
