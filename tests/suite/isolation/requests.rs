@@ -67,27 +67,8 @@ impl<'a> Requests<'a> {
                 };
                 request.params = json!([group, {"to": self.contract(), "data": data}, block]);
             }
-            "priv_getCode" | "priv_getBalance" => {
-                let group = self.group(tenant, &mut request);
-                let block = self.block(tenant, &mut request);
-                request.params = json!([group, self.contract(), block]);
-            }
-            "priv_getStorageAt" => {
-                let group = self.group(tenant, &mut request);
-                let block = self.block(tenant, &mut request);
-                request.params = json!([group, self.contract(), "0x0", block]);
-            }
-            "priv_getProof" => {
-                let group = self.group(tenant, &mut request);
-                let block = self.block(tenant, &mut request);
-                request.params = json!([group, self.contract(), ["0x0", "0x5"], block]);
-            }
-            "priv_estimateGas" => {
-                let group = self.group(tenant, &mut request);
-                let block = self.block(tenant, &mut request);
-                let call = json!({"to": self.contract(), "data": VALUE});
-                request.params = json!([group, call, block]);
-            }
+            "priv_getCode" | "priv_getBalance" | "priv_getStorageAt" | "priv_getProof"
+            | "priv_estimateGas" => request.params = self.of_state(tenant, &mut request),
             "priv_traceTransaction" => {
                 let marker = self.marker(&mut request);
                 // Of its group, mostly.
@@ -121,6 +102,19 @@ impl<'a> Requests<'a> {
             _ => {}
         }
         request
+    }
+
+    /// What the state after a block is asked.
+    fn of_state(&mut self, tenant: usize, request: &mut Request) -> Value {
+        let group = self.group(tenant, request);
+        let block = self.block(tenant, request);
+        let contract = self.contract();
+        match request.method {
+            "priv_getStorageAt" => json!([group, contract, "0x0", block]),
+            "priv_getProof" => json!([group, contract, ["0x0", "0x5"], block]),
+            "priv_estimateGas" => json!([group, {"to": contract, "data": VALUE}, block]),
+            _ => json!([group, contract, block]),
+        }
     }
 
     /// A group: more often one to which the tenant has a rare relation.
