@@ -22,7 +22,7 @@ use self::{
 };
 
 /// Cases of the gate.
-const CASES: u64 = 40_000;
+const CASES: u64 = 50_000;
 /// Requests of each tenant in the history of one seed.
 const REQUESTS: u64 = 250;
 /// Cases that each method must have with each relation in the gate.

@@ -10,7 +10,7 @@ use alloy_primitives::B256;
 use coterie_core::{GroupId, Recipients, access::Use, marker::FLEXIBLE_PRIVACY};
 
 use super::{
-    PrivateTransactionInfo, ReadError, Service, Tenant,
+    PrivateTransactionInfo, Reach, ReadError, Service, Tenant,
     receipts::{marker_payload, transaction},
 };
 use crate::{
@@ -124,7 +124,7 @@ impl Service {
         if query.ignored {
             self.by_blocks(tenant, group, (start, to), &mut filling).await?;
         } else {
-            self.by_records(group, (start, to), &mut filling).await?;
+            self.by_records(tenant, group, (start, to), &mut filling).await?;
         }
         Ok(filling.page)
     }
@@ -142,6 +142,7 @@ impl Service {
     /// What the group's records name.
     async fn by_records(
         &self,
+        tenant: &Tenant,
         group: GroupId,
         (start, to): (Place, u64),
         filling: &mut Filling,
@@ -150,7 +151,7 @@ impl Service {
         while let Some(records) = pages.next()? {
             tokio::task::yield_now().await;
             for record in &records {
-                for marker in &record.markers {
+                for marker in record.markers.iter().filter(|it| is_listed(tenant, it)) {
                     let place = Place { block: record.block.number, index: marker.index };
                     if place < start {
                         continue;
@@ -189,6 +190,7 @@ impl Service {
                     continue;
                 }
                 let listed = match (record, known.get(&marker.hash)) {
+                    (Some(_), Some(marker)) if !is_listed(tenant, marker) => None,
                     (Some(record), Some(marker)) => Some(self.recorded(record, marker).await?),
                     _ => {
                         let at = BlockRef { number, hash };
@@ -262,4 +264,10 @@ impl Service {
             transaction: Some(PrivateTransactionInfo { signed, from }),
         }))
     }
+}
+
+/// Whether a marker is the group's for this caller: one of somebody who was no member is not, for
+/// its members, and histories do not have it.
+fn is_listed(tenant: &Tenant, marker: &GroupMarker) -> bool {
+    marker.reason != Reason::NotAMember || tenant.reach == Reach::Node
 }

@@ -46,6 +46,8 @@ enum Class {
 fn class(method: &str) -> Class {
     match method {
         "priv_getPrivacyPrecompileAddress"
+        | "rpc.discover"
+        | "rpc_discover"
         | "priv_createPrivacyGroup"
         | "priv_deletePrivacyGroup"
         | "priv_findPrivacyGroup" => Class::Public,
@@ -54,10 +56,20 @@ fn class(method: &str) -> Class {
         | "privx_findOnchainPrivacyGroup" => Class::Search,
         "priv_getTransactionCount" | "priv_getEeaTransactionCount" => Class::Count,
         "priv_call" => Class::Call,
-        "priv_getCode" => Class::State,
+        "priv_getCode"
+        | "priv_getBalance"
+        | "priv_getStorageAt"
+        | "priv_getProof"
+        | "priv_estimateGas"
+        | "priv_traceTransaction"
+        | "priv_getBlockTransactions" => Class::State,
         "priv_debugGetStateRoot" => Class::Root,
         "priv_getLogs" => Class::Logs,
-        "priv_getTransactionReceipt" | "priv_getPrivateTransaction" => Class::Marker,
+        "priv_getTransactionReceipt" | "priv_getPrivateTransaction" | "priv_getTransaction" => {
+            Class::Marker
+        }
+        // They tell of the node: which members are on others, what came late.
+        "coterie_groupStatus" | "coterie_status" => Class::Elsewhere,
         // For operators, who are no tenants.
         "coterie_heal" => Class::Elsewhere,
         "eea_sendRawTransaction" | "priv_distributeRawTransaction" => Class::Send,
@@ -66,8 +78,7 @@ fn class(method: &str) -> Class {
         | "priv_getFilterLogs"
         | "priv_uninstallFilter"
         | "priv_subscribe"
-        | "priv_unsubscribe"
-        | "priv_traceTransaction" => Class::Elsewhere,
+        | "priv_unsubscribe" => Class::Elsewhere,
         other => panic!("{other} is a method of the node, but nobody said what it may tell whom"),
     }
 }
