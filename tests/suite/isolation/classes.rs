@@ -4,7 +4,10 @@ use coterie_core::GroupId;
 use coterie_node::rpc::methods::METHODS;
 use serde_json::{Value, json};
 
-use super::{requests::Request, scenario::Scenario};
+use super::{
+    requests::Request,
+    scenario::{Answer, Scenario},
+};
 
 /// What a tenant is to what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +18,10 @@ pub(super) enum Relation {
     Never,
     /// It does not ask for a group.
     None,
+    /// It has no token.
+    NoToken,
+    /// Its token was good once.
+    ExpiredToken,
 }
 
 /// What a method is about.
@@ -132,6 +139,13 @@ pub(super) fn check(
         _ => assert!(*error != json!(-40100), "{}", said()),
     }
     relation
+}
+
+/// The one answer for everybody without a good token, whatever is asked.
+pub(super) fn unauthorized() -> Answer {
+    let error =
+        json!({"code": -40100, "message": "Unauthorized", "data": {"code": "UNAUTHORIZED"}});
+    Answer { status: 401, body: json!({"jsonrpc": "2.0", "id": null, "error": error}) }
 }
 
 /// Nothing later than the removal.

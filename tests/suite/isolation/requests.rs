@@ -43,6 +43,11 @@ impl<'a> Requests<'a> {
     pub(super) fn next(&mut self, tenant: usize) -> Request {
         let method = self.methods[self.next % self.methods.len()];
         self.next += 1;
+        self.of(method, tenant)
+    }
+
+    /// A method with random parameters; with none, if its answers are not compared.
+    pub(super) fn of(&mut self, method: &'static str, tenant: usize) -> Request {
         let mut request = Request { method, params: json!([]), group: None, number: None };
         match method {
             "privx_findFlexiblePrivacyGroup"
