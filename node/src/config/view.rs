@@ -80,6 +80,8 @@ struct Network {
 #[derive(Serialize)]
 struct Chain {
     url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ws_url: Option<String>,
     poll_interval_ms: u128,
     request_timeout_ms: u128,
     first_block: u64,
@@ -106,6 +108,20 @@ struct Rpc {
     operator_methods: bool,
     receipt_wait_ms: u128,
     logs_max: usize,
+    filters_max: usize,
+    filters_per_tenant_max: usize,
+    ws: Ws,
+}
+
+#[derive(Serialize)]
+struct Ws {
+    connections_max: usize,
+    subscriptions_max: usize,
+    subscriptions_per_connection_max: usize,
+    messages_max: usize,
+    queue_bytes_max: usize,
+    patience_ms: u128,
+    ping_interval_ms: u128,
 }
 
 #[derive(Serialize)]
@@ -160,6 +176,7 @@ fn chain(config: &Config) -> Chain {
     let chain = &config.chain;
     Chain {
         url: redacted(&chain.url),
+        ws_url: chain.ws_url.as_ref().map(redacted),
         poll_interval_ms: chain.poll_interval.as_millis(),
         request_timeout_ms: chain.request_timeout.as_millis(),
         first_block: chain.first_block,
@@ -190,6 +207,17 @@ fn rpc(config: &Config) -> Rpc {
         operator_methods: options.operator_methods,
         receipt_wait_ms: config.rpc.receipt_wait.as_millis(),
         logs_max: config.rpc.logs_max,
+        filters_max: config.rpc.filters_max,
+        filters_per_tenant_max: config.rpc.filters_per_tenant_max,
+        ws: Ws {
+            connections_max: options.sockets.connections_max,
+            subscriptions_max: options.sockets.subscriptions_max,
+            subscriptions_per_connection_max: options.sockets.subscriptions_per_connection_max,
+            messages_max: options.sockets.messages_max,
+            queue_bytes_max: options.sockets.queue_bytes_max,
+            patience_ms: options.sockets.patience.as_millis(),
+            ping_interval_ms: options.sockets.ping_interval.as_millis(),
+        },
     }
 }
 

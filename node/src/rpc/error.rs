@@ -12,7 +12,9 @@ use alloy_sol_types::{Revert, SolError};
 use coterie_core::InvalidGroupId;
 use jsonrpsee_types::{
     ErrorObjectOwned,
-    error::{INTERNAL_ERROR_CODE, INVALID_PARAMS_CODE, METHOD_NOT_FOUND_CODE},
+    error::{
+        INTERNAL_ERROR_CODE, INVALID_PARAMS_CODE, INVALID_REQUEST_CODE, METHOD_NOT_FOUND_CODE,
+    },
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -21,7 +23,7 @@ use super::params::Parameter;
 use crate::{
     chain::ChainError,
     enclave::{AskError, DistributeError},
-    service::{HealError, MarkerRefused, ReadError, SendError},
+    service::{HealError, MarkerRefused, ReadError, SendError, WatchError},
     state::StateError,
 };
 
@@ -31,6 +33,11 @@ const PRIVACY: i32 = -50100;
 const ENCLAVE: i32 = -50200;
 /// Besu's number for a caller without access; over HTTP it comes with status 401.
 pub const UNAUTHORIZED: i32 = -40100;
+
+/// Besu's number for many things.
+const SERVER: i32 = -32000;
+/// Besu's number for what exceeds a limit.
+const LIMIT: i32 = -32005;
 
 const INTERNAL: &str = "Internal error";
 const ENCLAVE_FAILED: &str = "Error communicating with enclave";
@@ -65,6 +72,15 @@ pub enum Refusal {
     Count,
     /// `privateFrom` is no enclave key, so it cannot be the caller's.
     PrivateFrom,
+    /// Parameters of a subscription that do not say what is wanted.
+    Subscription {
+        /// What was expected, for people.
+        expected: &'static str,
+    },
+    /// The connection has no such subscription.
+    SubscriptionUnknown,
+    /// The connection has as many subscriptions as it may have.
+    TooManySubscriptions(usize),
 }
 
 impl Refusal {
@@ -133,6 +149,17 @@ impl From<Refusal> for ErrorObjectOwned {
             }
             Refusal::Count => coded(PRIVACY, NO_NONCE, "INVALID_GROUP_ID"),
             Refusal::PrivateFrom => coded(PRIVACY, NOT_PRIVATE_FROM, "PRIVATE_FROM_MISMATCH"),
+            Refusal::Subscription { expected } => {
+                let detail = Some(expected.to_owned());
+                error(INVALID_REQUEST_CODE, "Invalid Request", "INVALID_PARAMS", detail)
+            }
+            Refusal::SubscriptionUnknown => {
+                coded(SERVER, "Subscription not found", "SUBSCRIPTION_UNKNOWN")
+            }
+            Refusal::TooManySubscriptions(limit) => {
+                let detail = Some(format!("no more than {limit} subscriptions on one connection"));
+                error(LIMIT, "Limit exceeded", "LIMIT_EXCEEDED", detail)
+            }
         }
     }
 }
@@ -388,6 +415,18 @@ const fn read_answer(what: Read, cause: &ReadError) -> (i32, &'static str) {
     }
 }
 
+/// Why logs are not followed; `unknown` is the message for a filter that the caller has not.
+pub fn watch(unknown: &str, cause: &WatchError) -> ErrorObjectOwned {
+    let detailed = |number, message, code| error(number, message, code, Some(cause.to_string()));
+    match cause {
+        WatchError::FilterUnknown => detailed(SERVER, unknown, "FILTER_UNKNOWN"),
+        WatchError::TooMany { .. } => detailed(LIMIT, "Limit exceeded", "LIMIT_EXCEEDED"),
+        WatchError::Forgotten => detailed(SERVER, "History replaced", "HISTORY_REPLACED"),
+        WatchError::NoEntropy => detailed(INTERNAL_ERROR_CODE, INTERNAL, "NO_ENTROPY"),
+        WatchError::Read(cause) => read(Read::Logs, cause),
+    }
+}
+
 /// Why a group's history is not taken over again.
 pub fn heal(cause: &HealError) -> ErrorObjectOwned {
     let detailed = |number, message, code| error(number, message, code, Some(cause.to_string()));
@@ -428,6 +467,10 @@ pub fn forwarded(cause: &ChainError) -> ErrorObjectOwned {
             let data = data.clone().and_then(|it| RawValue::from_string(it).ok());
             ErrorObjectOwned::owned(number, message.clone(), data)
         }
+        ChainError::NoSubscriptions => {
+            let detail = Some(cause.to_string());
+            error(-32604, "Method not enabled", "METHOD_NOT_ENABLED", detail)
+        }
         ChainError::Unavailable { .. } | ChainError::StatePruned(_) => {
             error(INTERNAL_ERROR_CODE, NO_CHAIN, chain_code(cause), Some(cause.to_string()))
         }
@@ -445,6 +488,7 @@ fn chain_code(cause: &ChainError) -> &'static str {
         ChainError::Unavailable { .. } => "CHAIN_UNAVAILABLE",
         ChainError::Refused { .. } => "CHAIN_REFUSED",
         ChainError::StatePruned(_) => "CHAIN_STATE_PRUNED",
+        ChainError::NoSubscriptions => "METHOD_NOT_ENABLED",
     }
 }
 

@@ -9,9 +9,9 @@ use jsonrpsee_types::ErrorObjectOwned;
 
 use super::{
     error::{self, Read, Refusal},
-    objects,
+    filters, objects,
     params::{self, Parameter, Params},
-    results,
+    results, subscriptions,
 };
 use crate::{
     chain::BlockId,
@@ -40,18 +40,18 @@ pub const METHODS: &[Method] = &[
     Method { name: "priv_findPrivacyGroup", parse: not_enabled },
     Method { name: "priv_getCode", parse: code },
     Method { name: "priv_getEeaTransactionCount", parse: eea_transaction_count },
-    Method { name: "priv_getFilterChanges", parse: not_enabled },
-    Method { name: "priv_getFilterLogs", parse: not_enabled },
+    Method { name: "priv_getFilterChanges", parse: filters::changes },
+    Method { name: "priv_getFilterLogs", parse: filters::logs },
     Method { name: "priv_getLogs", parse: logs },
     Method { name: "priv_getPrivacyPrecompileAddress", parse: precompile_address },
     Method { name: "priv_getPrivateTransaction", parse: private_transaction },
     Method { name: "priv_getTransactionCount", parse: transaction_count },
     Method { name: "priv_getTransactionReceipt", parse: receipt },
-    Method { name: "priv_newFilter", parse: not_enabled },
-    Method { name: "priv_subscribe", parse: not_enabled },
+    Method { name: "priv_newFilter", parse: filters::create },
+    Method { name: "priv_subscribe", parse: subscriptions::subscribe },
     Method { name: "priv_traceTransaction", parse: not_enabled },
-    Method { name: "priv_uninstallFilter", parse: not_enabled },
-    Method { name: "priv_unsubscribe", parse: not_enabled },
+    Method { name: "priv_uninstallFilter", parse: filters::uninstall },
+    Method { name: "priv_unsubscribe", parse: subscriptions::unsubscribe },
     Method { name: "privx_findFlexiblePrivacyGroup", parse: find_groups },
     Method { name: "privx_findOnChainPrivacyGroup", parse: find_groups },
     Method { name: "privx_findOnchainPrivacyGroup", parse: find_groups },
@@ -78,6 +78,11 @@ pub fn route(method: &str) -> Route {
         Err(_) if OWN_PREFIXES.iter().any(|it| method.starts_with(it)) => Route::Unknown,
         Err(_) => Route::Forward,
     }
+}
+
+/// Whether a method of ours is answered over a WebSocket only: elsewhere nobody could be told.
+pub fn needs_socket(method: &str) -> bool {
+    matches!(method, "priv_subscribe" | "priv_unsubscribe")
 }
 
 /// A request whose parameters were read.
@@ -129,6 +134,9 @@ pub enum Request {
     FindGroups {
         keys: Option<Vec<EnclaveKey>>,
     },
+    Filter(filters::Request),
+    /// Over a WebSocket only.
+    Subscription(subscriptions::Request),
     /// For operators only: see [`Self::is_for_operators`].
     Heal {
         group: GroupId,
@@ -152,7 +160,9 @@ impl Request {
             | Self::Receipt { .. }
             | Self::PrivateTransaction { .. }
             | Self::Logs { .. }
-            | Self::FindGroups { .. } => false,
+            | Self::FindGroups { .. }
+            | Self::Filter(_)
+            | Self::Subscription(_) => false,
         }
     }
 }
@@ -211,6 +221,9 @@ pub async fn execute(service: &Service, tenant: &Tenant, request: Request) -> An
             let groups = groups.map_err(failed(Read::FindGroups))?.into_iter();
             jsonrpc::result(&groups.map(results::Group::from).collect::<Vec<_>>())
         }
+        Request::Filter(request) => filters::execute(service, tenant, request).await,
+        // A connection executes these itself.
+        Request::Subscription(_) => Err(Refusal::MethodNotEnabled.into()),
         Request::Heal { group, giver } => {
             let asked = service.heal(tenant, group, giver).await;
             asked.map_err(|error| {

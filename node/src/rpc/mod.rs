@@ -1,4 +1,4 @@
-//! The JSON-RPC API over HTTP: Besu's `eea_`, `priv_` and `privx_` methods, everything else passed
+//! The JSON-RPC API over HTTP and WebSocket: Besu's `eea_`, `priv_` and `privx_` methods, everything else passed
 //! through to the chain, health checks, on one port.
 //!
 //! The only place that knows methods, text forms and error numbers. It decides nothing: every
@@ -6,10 +6,13 @@
 //! holder of the node's first key. Shapes: protocol specification, 7.
 
 pub mod error;
+pub mod filters;
 pub mod methods;
 pub mod objects;
 pub mod params;
 pub mod results;
+mod socket;
+pub mod subscriptions;
 
 use std::{
     sync::{
@@ -39,17 +42,22 @@ use self::{
     params::Params,
 };
 use crate::{
-    jsonrpc::{self, Answer, Limits, Reply},
+    jsonrpc::{
+        self, Answer, Limits, Reply,
+        socket::{SocketLimits, Sockets},
+    },
     service::{Readiness, Service, Tenant},
 };
 
 /// How the API is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Limits on one HTTP request.
+    /// Limits on one HTTP request, or one message of a WebSocket.
     pub limits: Limits,
-    /// HTTP requests that run at the same time; further ones wait.
+    /// HTTP requests, and calls over WebSockets, that run at the same time; further ones wait.
     pub requests_max: usize,
+    /// Limits on WebSockets.
+    pub sockets: SocketLimits,
     /// Web pages that may call.
     pub cors: Cors,
     /// Whether operators' methods (`coterie_heal`) are answered on this port.
@@ -72,6 +80,7 @@ impl Default for Options {
         Self {
             limits: Limits::default(),
             requests_max: 256,
+            sockets: SocketLimits::default(),
             cors: Cors::None,
             operator_methods: false,
         }
@@ -89,22 +98,29 @@ pub async fn serve(
     options: Options,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let app = router(service, options);
+    let sockets = Sockets::new(options.sockets, stop.clone());
+    let app = router(service, options, sockets.clone());
     let stopping = stop.clone();
     let server = axum::serve(listener, app)
         .with_graceful_shutdown(async move { stopping.cancelled().await });
+    let serving = async {
+        server.await?;
+        // The server lets them go: they are no requests any more.
+        sockets.closed().await;
+        Ok(())
+    };
     let patience = async {
         stop.cancelled().await;
         tokio::time::sleep(Duration::from_secs(5)).await;
     };
     tokio::select! {
-        ended = server.into_future() => ended,
+        ended = serving => ended,
         () = patience => Ok(()),
     }
 }
 
-/// The API as an axum router: `POST /`, and `GET` on `/`, `/livez`, `/readyz`.
-pub fn router(service: Arc<Service>, options: Options) -> Router {
+/// The API as an axum router: `POST /`, WebSockets at `/`, and `GET` on `/`, `/livez`, `/readyz`.
+pub fn router(service: Arc<Service>, options: Options, sockets: Sockets) -> Router {
     let cors = cors(&options.cors);
     let permits = Semaphore::new(options.requests_max);
     let state = Server {
@@ -112,9 +128,11 @@ pub fn router(service: Arc<Service>, options: Options) -> Router {
         limits: options.limits,
         operator_methods: options.operator_methods,
         permits,
+        cors: options.cors,
+        sockets,
     };
     let router = Router::new()
-        .route("/", get(alive).post(rpc))
+        .route("/", get(socket::open).post(rpc))
         .route("/livez", get(alive))
         .route("/readyz", get(ready))
         .with_state(Arc::new(state));
@@ -130,24 +148,27 @@ struct Server {
     limits: Limits,
     operator_methods: bool,
     permits: Semaphore,
+    cors: Cors,
+    sockets: Sockets,
 }
 
 impl Server {
-    /// Who calls. Authentication belongs here.
+    /// Who calls: of a request, or of a WebSocket when it is opened. Authentication belongs here.
     fn authenticate(&self) -> Tenant {
         self.service.default_tenant()
     }
 
-    async fn answer(&self, method: &str, params: Option<&RawValue>) -> Answer {
+    async fn answer(&self, tenant: &Tenant, method: &str, params: Option<&RawValue>) -> Answer {
+        if methods::needs_socket(method) {
+            return Err(Refusal::MethodNotEnabled.into());
+        }
         match route(method, params)? {
             Routed::Own(request) if request.is_for_operators() && !self.operator_methods => {
                 Err(Refusal::MethodNotEnabled.into())
             }
-            Routed::Own(request) => {
-                methods::execute(&self.service, &self.authenticate(), *request).await
-            }
+            Routed::Own(request) => methods::execute(&self.service, tenant, *request).await,
             Routed::Forward => {
-                let answer = self.service.forward(&self.authenticate(), method, params).await;
+                let answer = self.service.forward(tenant, method, params).await;
                 answer.map_err(|it| error::forwarded(&it))
             }
         }
@@ -176,9 +197,10 @@ async fn rpc(State(server): State<Arc<Server>>, body: Body) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time").into_response();
     };
     let unauthorized = AtomicBool::new(false);
-    let (server, refused) = (&server, &unauthorized);
+    let tenant = server.authenticate();
+    let (server, tenant, refused) = (&server, &tenant, &unauthorized);
     let reply = jsonrpc::answer_http(body, &server.limits, |method, params| async move {
-        let answer = server.answer(&method, params.as_deref()).await;
+        let answer = server.answer(tenant, &method, params.as_deref()).await;
         if answer.as_ref().is_err_and(|it| it.code() == error::UNAUTHORIZED) {
             refused.store(true, Ordering::Relaxed);
         }

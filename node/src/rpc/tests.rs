@@ -82,12 +82,6 @@ fn methods_of_other_modes_are_not_enabled() {
         "priv_createPrivacyGroup",
         "priv_deletePrivacyGroup",
         "priv_findPrivacyGroup",
-        "priv_newFilter",
-        "priv_getFilterChanges",
-        "priv_getFilterLogs",
-        "priv_uninstallFilter",
-        "priv_subscribe",
-        "priv_unsubscribe",
         "priv_traceTransaction",
     ] {
         check_error(method, json!([]), -32604, "Method not enabled", "METHOD_NOT_ENABLED");

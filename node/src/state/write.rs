@@ -6,7 +6,8 @@ use std::sync::Arc;
 use coterie_core::GroupId;
 
 use super::{
-    BlockCommit, Corruption, EMPTY_ROOT, GroupHistory, SCAN, Snapshot, State, StateError, schema,
+    BlockCommit, Corruption, EMPTY_ROOT, GroupCommit, GroupHistory, Replaced, SCAN, Snapshot,
+    State, StateError, replaced::Difference, schema,
 };
 use crate::{
     chain::BlockRef,
@@ -34,6 +35,8 @@ impl State {
         if let Some(group) = groups.iter().find(|group| group.record.block != block) {
             return Err(StateError::NotNext { block: group.record.block, followed: block });
         }
+        let rewritten = self.rewritten(block, &groups)?;
+        let _rewriting = (!rewritten.is_empty()).then(|| self.inner.replacements.begin());
         let mut batch = Batch::default();
         batch.put(Table::Blocks, block.hash.0, schema::header_value(&header));
         batch.put(Table::Canonical, block.number.to_be_bytes(), block.hash.0);
@@ -60,6 +63,9 @@ impl State {
         }
         put_meta(&mut batch, meta);
         self.inner.store.commit(batch)?;
+        for (group, replaced) in rewritten {
+            self.inner.replacements.push(group, Some(replaced));
+        }
 
         let mut kept = Vec::new();
         let mut heads = self.inner.heads.write();
@@ -78,6 +84,27 @@ impl State {
             resident.keep(before, snapshot.saved());
         }
         Ok(())
+    }
+
+    /// What a block that was followed before, and left, did to groups, where it is decided
+    /// otherwise this time: a payload came in between.
+    fn rewritten(
+        &self,
+        block: BlockRef,
+        groups: &[GroupCommit],
+    ) -> Result<Vec<(GroupId, Replaced)>, StateError> {
+        let mut rewritten = Vec::new();
+        if self.header(block.hash)?.is_none() {
+            return Ok(rewritten);
+        }
+        for GroupCommit { group, record, .. } in groups {
+            let old = self.record(*group, block)?;
+            if old.as_ref() != Some(record) {
+                let logs = old.map(|old| self.logs(&old)).transpose()?.unwrap_or_default();
+                rewritten.push((*group, Replaced::from([(block, logs)])));
+            }
+        }
+        Ok(rewritten)
     }
 
     /// Writes a snapshot's new nodes and code, which nothing refers to yet; the same snapshot
@@ -119,6 +146,7 @@ impl State {
     /// [`StateError::NotFollowed`] when `to` is not on the followed branch.
     pub fn rewind(&self, to: BlockRef) -> Result<(), StateError> {
         let _writing = self.inner.writing.lock();
+        let _rewriting = self.inner.replacements.begin();
         let mut batch = Batch::default();
         match self.canonical(to.number)? {
             Some(hash) if hash == to.hash => {}
@@ -175,7 +203,8 @@ impl State {
             }
         }
         let mut batch = Batch::default();
-        self.delete_group(group, &mut batch)?;
+        let mut difference = Difference::new(&history.records);
+        self.delete_group(group, &mut batch, &mut difference)?;
         for record in &history.records {
             batch.put(
                 Table::GroupBlocks,
@@ -201,7 +230,9 @@ impl State {
         if let Some(snapshot) = &history.snapshot {
             snapshot.write(&mut batch);
         }
+        let _rewriting = self.inner.replacements.begin();
         self.inner.store.commit(batch)?;
+        self.inner.replacements.push(group, difference.finish());
 
         let before =
             self.inner.heads.read().groups.get(&group).map_or(EMPTY_ROOT, |head| head.root);
@@ -231,8 +262,14 @@ impl State {
         })
     }
 
-    /// Deletes a group's records of all branches, with the receipts of their markers.
-    fn delete_group(&self, group: GroupId, batch: &mut Batch) -> Result<(), StateError> {
+    /// Deletes a group's records of all branches, with the receipts of their markers, and notes
+    /// what they had.
+    fn delete_group(
+        &self,
+        group: GroupId,
+        batch: &mut Batch,
+        difference: &mut Difference,
+    ) -> Result<(), StateError> {
         let mut start = schema::group_from(group, 0);
         let end = schema::after(group.as_slice());
         loop {
@@ -241,7 +278,11 @@ impl State {
             start = [last, &[0][..]].concat();
             for (key, value) in entries {
                 let (_, block) = schema::parse_group_block_key(&key)?;
-                for marker in schema::parse_group_block(block, &value)?.markers {
+                let record = schema::parse_group_block(block, &value)?;
+                if difference.differs(&record) {
+                    difference.add(block, self.logs(&record)?);
+                }
+                for marker in record.markers {
                     batch.delete(Table::Receipts, schema::receipt_key(marker.marker, block.hash));
                 }
                 batch.delete(Table::GroupBlocks, key);
