@@ -613,17 +613,17 @@ impl Follower {
         let (mut groups, mut events, mut joins) = (Vec::new(), Vec::new(), Vec::new());
         for result in results {
             receipts.extend(result.receipts);
-            if let Some((record, snapshot)) = result.commit {
-                groups.push(GroupCommit { group: result.group, record, snapshot });
-            }
-            if let Some((before, after)) = result.facts
-                && before.members != after.members
-            {
-                events.push(GroupEvent { group: result.group, block: at, before, after });
-            }
             if let Some(joins_group) = result.joins {
                 let joining = Joining { since: at, givers: vec![joins_group.giver] };
                 joins.push((result.group, joining));
+            }
+            let Some((before, after)) = result.facts else { continue };
+            if let Some((record, snapshot)) = result.commit {
+                let (group, facts) = (result.group, Arc::clone(&after));
+                groups.push(GroupCommit { group, record, snapshot, facts });
+            }
+            if before.members != after.members {
+                events.push(GroupEvent { group: result.group, block: at, before, after });
             }
         }
         let joined = !(joins.is_empty() && again.is_empty());

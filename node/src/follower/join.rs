@@ -164,6 +164,8 @@ pub(super) struct TakenOver {
 #[derive(Clone, Debug, Default)]
 struct Executed {
     records: Vec<GroupBlock>,
+    /// What the group was after each record.
+    record_facts: Vec<Arc<GroupFacts>>,
     receipts: Vec<(BlockRef, Receipt)>,
     decisions: Vec<(PayloadKey, Decision)>,
     snapshot: Option<Snapshot>,
@@ -619,6 +621,7 @@ impl Executed {
         let (record, snapshot) = match result.commit {
             Some((record, snapshot)) => {
                 self.records.push(record.clone());
+                self.record_facts.extend(self.facts.iter().map(|(_, after)| Arc::clone(after)));
                 (Some(Arc::new(record)), snapshot.unwrap_or(before.1))
             }
             None => before,
@@ -666,11 +669,12 @@ async fn compare(
 impl TakenOver {
     /// What replaces the group's records.
     pub(super) fn group_history(&self) -> GroupHistory {
-        let Executed { records, receipts, decisions, snapshot, facts: _, reads: _ } =
+        let Executed { records, record_facts, receipts, decisions, snapshot, facts: _, reads: _ } =
             self.executed.clone();
         GroupHistory {
             group: self.history.group,
             records,
+            facts: record_facts,
             receipts,
             decisions,
             snapshot,
@@ -696,6 +700,7 @@ pub(super) fn append(
     let mut executed = Executed::default();
     let start = executed.push(history.group, result, before, at, decisions);
     history.records.extend(executed.records);
+    history.facts.extend(executed.record_facts);
     history.receipts.extend(executed.receipts);
     history.decisions.extend(executed.decisions);
     history.snapshot = start.record.is_some().then(|| start.snapshot.clone());

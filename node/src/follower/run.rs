@@ -54,7 +54,7 @@ pub(super) struct RunResult {
     /// The group.
     pub(super) group: GroupId,
     /// Its record for the block and the state after it; `None` when nothing is to be recorded (the
-    /// group is not known and was not created).
+    /// group is not known and was not created). Then a marker ran, so there are facts.
     pub(super) commit: Option<(GroupBlock, Option<Snapshot>)>,
     /// Receipts of the executed markers.
     pub(super) receipts: Vec<Receipt>,

@@ -497,6 +497,7 @@ fn state_code(cause: &StateError) -> &'static str {
     match cause {
         StateError::Store(_) => "STORE_FAILED",
         StateError::Corrupt(_) => "STATE_CORRUPT",
+        StateError::OlderFormat { .. } => "STATE_OLDER_FORMAT",
         StateError::NewerFormat { .. } => "STATE_NEWER_FORMAT",
         StateError::NotNext { .. } => "STATE_NOT_NEXT",
         StateError::NotFollowed(_) => "BLOCK_NOT_FOLLOWED",

@@ -45,7 +45,7 @@ pub(super) async fn execute(service: &Service, tenant: &Tenant, request: Request
     let id = |id: Option<FilterId>| id.unwrap_or_default();
     match action {
         Action::Create(filter) => {
-            let made = service.new_filter(tenant, group, filter).await;
+            let made = service.new_filter(tenant, group, filter);
             jsonrpc::result(&made.map_err(|it| error::watch(NOT_FOUND, &it))?)
         }
         Action::Changes(at) => {
@@ -55,7 +55,7 @@ pub(super) async fn execute(service: &Service, tenant: &Tenant, request: Request
             entries(LOGS_NOT_FOUND, service.filter_logs(tenant, group, id(at)).await)
         }
         Action::Uninstall(at) => {
-            let had = service.uninstall_filter(tenant, group, id(at)).await;
+            let had = service.uninstall_filter(tenant, group, id(at));
             jsonrpc::result(&had.map_err(|it| error::watch(NOT_FOUND, &it))?)
         }
     }

@@ -96,7 +96,7 @@ impl Calls<Topic> for Session {
             && let Routed::Own(request) = route(&method, params)?
             && let Request::Subscription(request) = *request
         {
-            return subscriptions::execute(&server.service, tenant, turn, request).await;
+            return subscriptions::execute(&server.service, tenant, turn, request);
         }
         server.answer(tenant, &method, params).await
     }

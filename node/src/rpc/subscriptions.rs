@@ -90,7 +90,7 @@ fn subscription_id(value: Option<&Value>) -> Result<u64, Refusal> {
 }
 
 /// Does what was asked, on the connection that asked.
-pub(super) async fn execute(
+pub(super) fn execute(
     service: &Arc<Service>,
     tenant: &Tenant,
     turn: &Turn<Topic>,
@@ -98,14 +98,14 @@ pub(super) async fn execute(
 ) -> Answer {
     match request {
         Request::Subscribe { group, filter } => {
-            let watcher = service.watch(tenant, group, filter).await;
+            let watcher = service.watch(tenant, group, filter);
             let watcher = watcher.map_err(|it| failed(&it))?;
             let service = Arc::clone(service);
             let id = turn.subscribe(Topic::Group(group), |to| follow(service, watcher, to));
             answer(id)
         }
         Request::Unsubscribe { group, id } => {
-            service.may_watch(tenant, group).await.map_err(|it| failed(&it.into()))?;
+            service.may_watch(tenant, group).map_err(|it| failed(&it.into()))?;
             ended(turn.unsubscribe(id, &Topic::Group(group)))
         }
     }
@@ -167,7 +167,7 @@ async fn follow(service: Arc<Service>, mut watcher: Watcher, to: Subscriber) {
     loop {
         // Before reading: what is followed meanwhile is seen as a change.
         followed.borrow_and_update();
-        match service.news(&mut watcher).await {
+        match service.news(&mut watcher) {
             Ok(news) => {
                 for log in news.logs {
                     let told = tell(Some(LogEntry::from(log)), None);

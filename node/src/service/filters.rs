@@ -129,13 +129,13 @@ impl Service {
     /// # Errors
     ///
     /// [`WatchError::TooMany`], and when the caller may not follow the group.
-    pub async fn new_filter(
+    pub fn new_filter(
         &self,
         tenant: &Tenant,
         group: GroupId,
         filter: LogFilter,
     ) -> Result<FilterId, WatchError> {
-        let watcher = self.watch(tenant, group, filter).await?;
+        let watcher = self.watch(tenant, group, filter)?;
         let mut id = FilterId::ZERO;
         getrandom::fill(id.as_mut_slice()).map_err(|_| WatchError::NoEntropy)?;
         let limits = (self.options.filters_max, self.options.filters_per_tenant_max);
@@ -156,13 +156,13 @@ impl Service {
         group: GroupId,
         id: FilterId,
     ) -> Result<Vec<PrivateLog>, WatchError> {
-        let found = self.filter(tenant, group, id).await?;
+        let found = self.filter(tenant, group, id)?;
         let mut watcher = found.watcher.lock().await;
         // Another one until everything is read: an answer that is given up changes nothing.
         let mut reached = watcher.clone();
         let (mut logs, mut bytes) = (Vec::new(), 0);
         while logs.len() < self.options.logs_max && bytes < CHANGES_BYTES {
-            let news = match self.news(&mut reached).await {
+            let news = match self.news(&mut reached) {
                 Err(error @ WatchError::Forgotten) => {
                     self.filters.remove(id, tenant, group, Instant::now());
                     return Err(error);
@@ -193,7 +193,7 @@ impl Service {
         group: GroupId,
         id: FilterId,
     ) -> Result<Vec<PrivateLog>, WatchError> {
-        let found = self.filter(tenant, group, id).await?;
+        let found = self.filter(tenant, group, id)?;
         Ok(self.logs(tenant, group, found.filter).await?)
     }
 
@@ -202,13 +202,13 @@ impl Service {
     /// # Errors
     ///
     /// When the caller may not follow the group.
-    pub async fn uninstall_filter(
+    pub fn uninstall_filter(
         &self,
         tenant: &Tenant,
         group: GroupId,
         id: FilterId,
     ) -> Result<bool, WatchError> {
-        self.may_have_filters(tenant, group).await?;
+        self.may_have_filters(tenant, group)?;
         Ok(self.filters.remove(id, tenant, group, Instant::now()))
     }
 
@@ -224,7 +224,7 @@ impl Service {
                     Err(RecvError::Lagged(_)) => {
                         for (tenant, group) in self.filters.owners() {
                             // What fails is found out when the filter is asked.
-                            let _ = self.may_have_filters(&tenant, group).await;
+                            let _ = self.may_have_filters(&tenant, group);
                         }
                     }
                     Err(RecvError::Closed) => return,
@@ -236,19 +236,19 @@ impl Service {
         }
     }
 
-    async fn filter(
+    fn filter(
         &self,
         tenant: &Tenant,
         group: GroupId,
         id: FilterId,
     ) -> Result<Installed, WatchError> {
-        self.may_have_filters(tenant, group).await?;
+        self.may_have_filters(tenant, group)?;
         self.filters.find(id, tenant, group, Instant::now())
     }
 
     /// Whether the caller may follow the group; its filters are gone when it may not.
-    async fn may_have_filters(&self, tenant: &Tenant, group: GroupId) -> Result<(), ReadError> {
-        let may = self.may_watch(tenant, group).await;
+    fn may_have_filters(&self, tenant: &Tenant, group: GroupId) -> Result<(), ReadError> {
+        let may = self.may_watch(tenant, group);
         if matches!(may, Err(ReadError::NotAMember(_))) {
             self.filters.remove_all(tenant, group);
         }

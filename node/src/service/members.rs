@@ -20,7 +20,6 @@ use super::{
     confirmations::Confirmations,
     following::TakeOver,
     limiter::Limiter,
-    membership::Memberships,
     messages::{
         self, CountedPage, CountedRequest, GroupRequest, HistoryPage, HistoryRequest, KnownReply,
         Offer, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, RootReply, RootRequest, WireEntry, WireId,
@@ -31,7 +30,7 @@ use super::{
 use crate::{
     chain::{BlockRef, PublicRead, PublicValue},
     enclave::{EnclaveUnavailable, HistoryEntry, MemberHandler},
-    state::{GroupBlock, Reason, StateError},
+    state::{GroupBlock, Membership, Reason, StateError},
 };
 
 /// Ids in one answer, at most.
@@ -52,7 +51,6 @@ pub struct Members {
     view: View,
     confirmations: Confirmations,
     lists: Cache<ListKey, Arc<Vec<HistoryEntry>>, Entries>,
-    memberships: Memberships,
     asked: Limiter,
     offers: Cache<(GroupId, EnclaveKey), Begun>,
 }
@@ -127,7 +125,6 @@ impl Members {
         Self {
             confirmations: confirmations.into(),
             lists: Cache::with_weighter(LISTS_MAX, LISTED_MAX, Entries),
-            memberships: Memberships::new(view.clone()),
             asked: Limiter::new(ASKED_MAX, ASKED_SPAN),
             offers: Cache::new(OFFERS_MAX),
             view,
@@ -360,16 +357,14 @@ impl Members {
         group: GroupId,
         number: u64,
     ) -> Result<BlockRef, Refusal> {
-        let view = self.view.group(group, number)?.ok_or(Refusal::Nothing)?;
-        if self.view.facts(&view).await?.members.contains(asker) {
-            let hash = self.view.state.canonical(number)?.ok_or(Refusal::Later)?;
-            return Ok(BlockRef { number, hash });
-        }
-        match self.memberships.removal(asker, group, number).await {
-            Ok(Some(removal)) => Ok(removal),
-            Err(ReadError::State(error)) => Err(error.into()),
+        match self.view.state.membership(group, asker, number)? {
+            Membership::Member => {
+                let hash = self.view.state.canonical(number)?.ok_or(Refusal::Later)?;
+                Ok(BlockRef { number, hash })
+            }
+            Membership::Removed(removal) => Ok(removal),
             // A stranger is not told that the group is here.
-            Ok(None) | Err(_) => Err(Refusal::Nothing),
+            Membership::Never => Err(Refusal::Nothing),
         }
     }
 

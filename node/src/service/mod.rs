@@ -13,7 +13,6 @@ mod late;
 mod limiter;
 pub mod markers;
 mod members;
-mod membership;
 pub mod messages;
 mod offers;
 mod outbox;

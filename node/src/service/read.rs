@@ -1,28 +1,47 @@
 //! Reading private state: calls, nonces, code, roots, logs, groups.
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, Log, U256};
-use coterie_core::{EnclaveKey, GroupId, access::Use};
+use coterie_core::{
+    EnclaveKey, GroupId,
+    access::{Relation, Sight, Use},
+};
 
 use super::{
-    CallOutcome, CallRequest, GroupInfo, LogFilter, LogRange, PrivateLog, ReadError, Service,
-    Tenant,
+    CallOutcome, CallRequest, GroupInfo, LogFilter, LogRange, PrivateLog, Reach, ReadError,
+    Service, Tenant,
 };
 use crate::{
     chain::{BlockId, BlockRef},
     executor::{self, PublicReads},
-    state::{EMPTY_ROOT, GroupBlock, Reason},
+    state::{EMPTY_ROOT, GroupBlock, LogsWanted, Reason, StateError},
 };
+
+/// Blocks that are asked of the index of logs at a time.
+const BLOCKS_PAGE: usize = 256;
 
 impl Service {
     /// The next private nonce of `address` in `group` at the followed head; zero when either is
-    /// unknown.
+    /// unknown, or the caller never was a member: it may be about to create the group.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::NotAMember`] for a removed member.
     pub async fn transaction_count(
         &self,
-        _tenant: &Tenant,
+        tenant: &Tenant,
         address: Address,
         group: GroupId,
     ) -> Result<u64, ReadError> {
-        self.nonce(address, group)
+        match tenant.reach {
+            Reach::Node => {}
+            Reach::Key => match self.view.relation(group, &tenant.key)? {
+                Relation::Member => {}
+                // As of a group that does not exist: anything else would tell that it does.
+                Relation::Stranger => return Ok(0),
+                Relation::Removed { .. } => return Err(ReadError::NotAMember(group)),
+            },
+        }
+        Ok(self.nonce(address, group)?)
     }
 
     /// [`Self::transaction_count`] in the legacy group of `private_from` and `private_for`
@@ -38,10 +57,10 @@ impl Service {
             return Err(ReadError::NotTheCallersKey(private_from.clone()));
         }
         let members = private_for.iter().chain([private_from]);
-        self.nonce(address, GroupId::legacy(members))
+        self.transaction_count(tenant, address, GroupId::legacy(members)).await
     }
 
-    pub(super) fn nonce(&self, address: Address, group: GroupId) -> Result<u64, ReadError> {
+    pub(super) fn nonce(&self, address: Address, group: GroupId) -> Result<u64, StateError> {
         let Some(view) = self.view.group_at_head(group)? else { return Ok(0) };
         Ok(view.snapshot.account(address)?.map_or(0, |account| account.nonce))
     }
@@ -62,7 +81,7 @@ impl Service {
         if request.value != U256::ZERO {
             return Err(ReadError::ValueNotZero);
         }
-        let sight = self.sight(tenant, group, Use::Call).await?;
+        let sight = self.sight(tenant, group, Use::Call)?;
         let Some(at) = self.block_in(sight, group, block).await? else { return Ok(None) };
         let header = self.view.header(at).await?;
         let snapshot = match self.view.group(group, at.number)? {
@@ -102,7 +121,7 @@ impl Service {
         address: Address,
         block: BlockId,
     ) -> Result<Option<Bytes>, ReadError> {
-        let sight = self.sight(tenant, group, Use::State).await?;
+        let sight = self.sight(tenant, group, Use::State)?;
         let Some(at) = self.block_in(sight, group, block).await? else { return Ok(None) };
         let Some(view) = self.view.group(group, at.number)? else { return Ok(None) };
         Ok(match view.snapshot.account(address)? {
@@ -119,14 +138,15 @@ impl Service {
     /// A group that is unknown at the head, and an unknown block, are errors here.
     pub async fn state_root(
         &self,
-        _tenant: &Tenant,
+        tenant: &Tenant,
         group: GroupId,
         block: BlockId,
     ) -> Result<B256, ReadError> {
-        if self.view.group_at_head(group)?.is_none() {
+        let sight = self.sight(tenant, group, Use::State)?;
+        if sight == Sight::Nothing || self.view.group_at_head(group)?.is_none() {
             return Err(ReadError::GroupUnknown(group));
         }
-        let at = self.view.block(block).await?.ok_or(ReadError::BlockUnknown)?;
+        let at = self.block_in(sight, group, block).await?.ok_or(ReadError::BlockUnknown)?;
         Ok(self.view.group(group, at.number)?.map_or(EMPTY_ROOT, |view| view.record.root))
     }
 
@@ -144,16 +164,27 @@ impl Service {
         }
     }
 
-    /// The groups at the followed head that have all of `keys` as members; all for no keys.
+    /// The groups at the followed head that have all of `keys` as members; all for no keys. One of
+    /// several tenants is told of its own groups only.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::NotTheCallersKey`] when one of several tenants does not ask for its own key.
     pub async fn find_groups(
         &self,
-        _tenant: &Tenant,
+        tenant: &Tenant,
         keys: &[EnclaveKey],
     ) -> Result<Vec<GroupInfo>, ReadError> {
+        if tenant.reach == Reach::Key && !keys.contains(&tenant.key) {
+            return Err(ReadError::NotTheCallersKey(tenant.key.clone()));
+        }
         let mut found = Vec::new();
         for id in self.view.state.groups() {
             // Most of this reads without waiting; the request's time limit needs a place to end it.
             tokio::task::yield_now().await;
+            if self.sight(tenant, id, Use::Group)? == Sight::Nothing {
+                continue;
+            }
             let Some(view) = self.view.group_at_head(id)? else { continue };
             let facts = self.view.facts(&view).await?;
             if keys.iter().all(|key| facts.members.contains(key)) {
@@ -163,37 +194,50 @@ impl Service {
         Ok(found)
     }
 
-    /// The group's logs that match, in chain order; none for an unknown block hash.
+    /// The group's logs that match, in chain order; none for an unknown block hash. A removed
+    /// member gets those up to its removal.
     ///
-    /// Any range may be asked for, as in Besu; the caller's time is what limits it.
+    /// Any range may be asked for, as in Besu: what is found costs, not what is searched.
     ///
     /// # Errors
     ///
-    /// [`ReadError::TooMuch`] for more logs than an answer may have.
+    /// [`ReadError::TooMuch`] for more logs than an answer may have; [`ReadError::NotAMember`] for
+    /// a block after the caller's removal.
     pub async fn logs(
         &self,
-        _tenant: &Tenant,
+        tenant: &Tenant,
         group: GroupId,
         filter: LogFilter,
     ) -> Result<Vec<PrivateLog>, ReadError> {
+        let sight = self.sight(tenant, group, Use::Logs)?;
+        let Some(head) = sight.head(self.view.followed().map_or(0, |head| head.number)) else {
+            return Err(ReadError::NotAMember(group));
+        };
         let (from, to) = match filter.range {
-            LogRange::Block(hash) => match self.view.block(BlockId::Hash(hash)).await? {
-                Some(block) => (block.number, block.number),
-                None => return Ok(Vec::new()),
-            },
+            LogRange::Block(hash) => {
+                match self.block_in(sight, group, BlockId::Hash(hash)).await? {
+                    Some(block) => (block.number, block.number),
+                    None => return Ok(Vec::new()),
+                }
+            }
             LogRange::Blocks(from, to) => {
-                let head = self.view.followed().map_or(0, |head| head.number);
                 (self.bound(from, head).await?, self.bound(to, head).await?.min(head))
             }
         };
         let limit = self.options.logs_max;
         let mut logs = Vec::new();
-        let mut pages = self.view.records(group, from, to);
-        while let Some(records) = pages.next()? {
-            // Reading does not wait: without this nothing could end it, or come in between.
-            tokio::task::yield_now().await;
-            for record in &records {
-                self.collect(record, &filter, &mut logs)?;
+        let mut next = Some(from);
+        while let Some(from) = next {
+            let wanted = LogsWanted { addresses: &filter.addresses, topics: &filter.topics };
+            let blocks = self.view.state.log_blocks(group, wanted, from, to, BLOCKS_PAGE)?;
+            let full = blocks.len() == BLOCKS_PAGE;
+            next = blocks.last().filter(|_| full).and_then(|last| last.checked_add(1));
+            for number in blocks {
+                // Reading does not wait: without this nothing could end it, or come in between.
+                tokio::task::yield_now().await;
+                for record in self.view.state.group_blocks(group, number, number, 1)? {
+                    self.collect(&record, &filter, &mut logs)?;
+                }
                 if logs.len() > limit {
                     let limit = u64::try_from(limit).unwrap_or(u64::MAX);
                     return Err(ReadError::TooMuch { limit, of: "logs" });
@@ -208,7 +252,7 @@ impl Service {
         if let BlockId::Number(number) = id {
             return Ok(number);
         }
-        Ok(self.view.block(id).await?.map_or(head, |block| block.number))
+        Ok(self.view.block(id).await?.map_or(head, |block| block.number.min(head)))
     }
 
     /// Adds the matching logs of one block.

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, Bytes, TxKind};
 use coterie_core::{
-    GroupId, Marker, PayloadKey, Recipients, SignedPrivateTransaction, definition::Rules,
-    marker::FLEXIBLE_PRIVACY, wire::VersionedPrivateTransaction,
+    GroupId, Marker, PayloadKey, Recipients, SignedPrivateTransaction,
+    access::{self, Use},
+    definition::Rules,
+    marker::FLEXIBLE_PRIVACY,
+    wire::VersionedPrivateTransaction,
 };
 
-use super::{PrivateReceipt, PrivateTransactionInfo, ReadError, Service, Tenant};
+use super::{PrivateReceipt, PrivateTransactionInfo, Reach, ReadError, Service, Tenant};
 use crate::{
     chain::{BlockRef, MinedTransaction},
     enclave::Payload,
@@ -20,13 +23,16 @@ impl Service {
     /// The private receipt of a marker; `None` when it is not mined or not for the caller.
     ///
     /// For a mined marker, waits until its block has been followed, up to a limit.
+    ///
+    /// A caller that holds the payload, but is no member of its group, is told that it is none, and
+    /// not what became of it: that depends on the group, of which it must learn nothing.
     pub async fn receipt(
         &self,
-        _tenant: &Tenant,
+        tenant: &Tenant,
         marker: B256,
     ) -> Result<Option<PrivateReceipt>, ReadError> {
         if let Some((block, receipt)) = self.stored(marker)? {
-            return self.with_transaction(block, receipt).await.map(Some);
+            return self.shown(tenant, block, receipt).await;
         }
         let Some(mined) = self.view.chain.mined(marker).await? else { return Ok(None) };
         let rules = self.view.definition.rules;
@@ -36,7 +42,7 @@ impl Service {
         // look as if the payload had come too late.
         let joining = self.view.following.joining.borrow().clone();
         if let Some((block, receipt)) = self.stored(marker)? {
-            return self.with_transaction(block, receipt).await.map(Some);
+            return self.shown(tenant, block, receipt).await;
         }
         // On another branch, or not there yet: nothing was decided.
         if self.view.state.canonical(mined.block.number)? != Some(mined.block.hash) {
@@ -45,15 +51,14 @@ impl Service {
         // Followed, but it was not readable then. If it is now, it came too late.
         let Some(payload) = self.view.enclave.receive(key).await? else { return Ok(None) };
         let transaction = transaction(&payload);
-        let waits = transaction
-            .as_ref()
-            .is_some_and(|signed| joining.binary_search(&signed.transaction.group_id()).is_ok());
-        if waits {
+        let group = transaction.as_ref().map(|signed| signed.transaction.group_id());
+        let waits = group.is_some_and(|group| joining.binary_search(&group).is_ok());
+        // Whether a group waits for its history is for its members.
+        if waits && self.may_see(tenant, group, mined.block)? {
             return Ok(None);
         }
         let stranger =
             payload.marker_signer != Address::ZERO && payload.marker_signer != mined.from;
-        let group = transaction.as_ref().map(|signed| signed.transaction.group_id());
         // The first one that could not be read decided.
         let first = seen::first(&self.view.state, key, payload.marker_signer)?;
         let decided_by = first.map(|first| first.marker).filter(|it| !stranger && *it != marker);
@@ -65,6 +70,7 @@ impl Service {
             reason: match (stranger, decided_by) {
                 (true, _) => Reason::Copied,
                 (false, Some(_)) => Reason::Duplicate,
+                (false, None) if waits => Reason::NotAMember,
                 (false, None) => self.without_receipt(group, mined.block),
             },
             decided_by,
@@ -74,7 +80,52 @@ impl Service {
             contract: None,
             sender: transaction.as_ref().and_then(recover_sender),
         };
-        self.with_transaction(mined.block, receipt).await.map(Some)
+        self.shown(tenant, mined.block, receipt).await
+    }
+
+    /// Whether the caller may see receipts of this group's markers in this block.
+    fn may_see(
+        &self,
+        tenant: &Tenant,
+        group: Option<GroupId>,
+        block: BlockRef,
+    ) -> Result<bool, ReadError> {
+        Ok(match (group, tenant.reach) {
+            (_, Reach::Node) => true,
+            (Some(group), Reach::Key) => {
+                self.sight(tenant, group, Use::Receipt)?.covers(block.number)
+            }
+            // It belongs to nobody but those that it was sent to.
+            (None, Reach::Key) => false,
+        })
+    }
+
+    /// What the caller may see of a receipt.
+    async fn shown(
+        &self,
+        tenant: &Tenant,
+        block: BlockRef,
+        receipt: Receipt,
+    ) -> Result<Option<PrivateReceipt>, ReadError> {
+        if self.may_see(tenant, receipt.group, block)? {
+            return self.with_transaction(Some(tenant), block, receipt).await.map(Some);
+        }
+        if !self.view.enclave.recipients(receipt.payload).await?.contains(&tenant.key) {
+            return Ok(None);
+        }
+        if self.adds(tenant, &receipt).await? {
+            return Ok(None);
+        }
+        self.with_transaction(None, block, without_outcome(receipt)).await.map(Some)
+    }
+
+    /// Whether the payload of another's marker adds the caller to a group. While the caller is no
+    /// member, it has not happened: the node may wait for the history, or hold the group for others.
+    async fn adds(&self, tenant: &Tenant, receipt: &Receipt) -> Result<bool, ReadError> {
+        let payload = self.view.enclave.receive(receipt.payload).await?;
+        let Some(signed) = payload.as_ref().and_then(transaction) else { return Ok(false) };
+        let added = access::added_keys(self.view.definition.rules, &signed.transaction);
+        Ok(signed.transaction.private_from != tenant.key && added.contains(&tenant.key))
     }
 
     /// The receipt that was stored with the marker's block. What was judged before the group was
@@ -106,27 +157,33 @@ impl Service {
     /// The private transaction of a marker; `None` when it is not mined or not for the caller.
     pub async fn private_transaction(
         &self,
-        _tenant: &Tenant,
+        tenant: &Tenant,
         marker: B256,
     ) -> Result<Option<PrivateTransactionInfo>, ReadError> {
-        let key = match self.view.state.receipt(marker)? {
-            Some((_, receipt)) => receipt.payload,
+        let (key, block) = match self.view.state.receipt(marker)? {
+            Some((block, receipt)) => (receipt.payload, block),
             None => match self.view.chain.mined(marker).await? {
                 Some(mined) => {
                     let rules = self.view.definition.rules;
                     let Some(key) = marker_payload(rules, marker, &mined)? else {
                         return Ok(None);
                     };
-                    key
+                    (key, mined.block)
                 }
                 None => return Ok(None),
             },
         };
         let Some(payload) = self.view.enclave.receive(key).await? else { return Ok(None) };
-        Ok(transaction(&payload).map(|signed| {
-            let from = recover_sender(&signed);
-            PrivateTransactionInfo { signed, from }
-        }))
+        let Some(signed) = transaction(&payload) else { return Ok(None) };
+        let group = Some(signed.transaction.group_id());
+        // Whoever holds the payload can read it.
+        if !self.may_see(tenant, group, block)?
+            && !self.view.enclave.recipients(key).await?.contains(&tenant.key)
+        {
+            return Ok(None);
+        }
+        let from = recover_sender(&signed);
+        Ok(Some(PrivateTransactionInfo { signed, from }))
     }
 
     /// Waits until `block` itself has been followed, not only its height, and not longer than the
@@ -155,16 +212,20 @@ impl Service {
     }
 
     /// Adds what the payload says, and for a duplicate or a copy the outcome of the marker that
-    /// decided.
+    /// decided, where `tenant` may see that too; `None` may see none.
     async fn with_transaction(
         &self,
+        tenant: Option<&Tenant>,
         block: BlockRef,
         receipt: Receipt,
     ) -> Result<PrivateReceipt, ReadError> {
         let payload = self.view.enclave.receive(receipt.payload).await?;
         let signed = payload.as_ref().and_then(transaction);
         let signer = payload.as_ref().map(|payload| payload.marker_signer);
-        let decided = self.decided(&receipt, signer).await?;
+        let decided = match tenant {
+            Some(tenant) => self.decided(tenant, &receipt, signer).await?,
+            None => None,
+        };
         let (decided_by, outcome) = match decided {
             Some(decided) => (Some(decided.marker), decided),
             None => (receipt.decided_by, Arc::new(receipt.clone())),
@@ -193,9 +254,10 @@ impl Service {
     }
 
     /// For a duplicate or a copy: the receipt of the marker that decided the payload, if there is
-    /// one by now.
+    /// one by now that the caller may see.
     async fn decided(
         &self,
+        tenant: &Tenant,
         receipt: &Receipt,
         marker_signer: Option<Address>,
     ) -> Result<Option<Arc<Receipt>>, ReadError> {
@@ -213,17 +275,20 @@ impl Service {
         let Some(marker) = marker.filter(|marker| *marker != receipt.marker) else {
             return Ok(None);
         };
-        if let Some((_, decided)) = self.stored(marker)? {
-            return Ok(Some(Arc::new(decided)));
+        if let Some((block, decided)) = self.stored(marker)? {
+            let seen = self.may_see(tenant, decided.group, block)?;
+            return Ok(seen.then(|| Arc::new(decided)));
         }
         // It has none yet where the history is waited for.
         if receipt.group.is_some_and(|group| self.view.is_joining(group)) {
             return Ok(None);
         }
         // It decided by coming first, but could not be read then, or is not in a history.
-        let mined = self.view.chain.mined(marker).await?;
-        let reason =
-            mined.map_or(Reason::Late, |mined| self.without_receipt(receipt.group, mined.block));
+        let reason = match self.view.chain.mined(marker).await? {
+            Some(mined) if !self.may_see(tenant, receipt.group, mined.block)? => return Ok(None),
+            Some(mined) => self.without_receipt(receipt.group, mined.block),
+            None => Reason::Late,
+        };
         Ok(Some(Arc::new(Receipt { marker, reason, decided_by: None, ..receipt.clone() })))
     }
 
@@ -235,6 +300,32 @@ impl Service {
             Some(_) | None => Reason::Late,
         }
     }
+}
+
+/// A receipt for somebody who holds the payload and may not know of its group: what a marker says
+/// by itself, and otherwise that the sender is no member, as in a group that does not exist.
+fn without_outcome(receipt: Receipt) -> Receipt {
+    let reason = match receipt.reason {
+        Reason::Undecodable
+        | Reason::EnclaveSignature
+        | Reason::Duplicate
+        | Reason::Copied
+        | Reason::Late => receipt.reason,
+        Reason::Executed
+        | Reason::Reverted
+        | Reason::OutOfGas
+        | Reason::TooManyPublicReads
+        | Reason::Nonce
+        | Reason::ChainId
+        | Reason::Value
+        | Reason::Signature
+        | Reason::Locked
+        | Reason::Version
+        | Reason::NotAMember
+        | Reason::NotInHistory => Reason::NotAMember,
+    };
+    let (output, logs) = (Bytes::new(), Vec::new());
+    Receipt { reason, output, revert: None, logs, ..receipt }
 }
 
 /// The payload that a mined marker names; `None` when it is no marker under the network's rules.

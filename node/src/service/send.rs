@@ -3,14 +3,15 @@
 use alloy_primitives::{Address, B256, Bytes, U256};
 use coterie_core::{
     EnclaveKey, GroupId, PayloadKey, PrivateTransaction, Recipients, Restriction,
-    SignedPrivateTransaction, access,
+    SignedPrivateTransaction,
+    access::{self, Sight, Use},
     management::{ManagementCall, is_adding},
     transaction::DecodeError,
     wire::VersionedPrivateTransaction,
 };
 
 use super::{
-    MarkerRefused, ReadError, SendError, Service, Tenant,
+    MarkerRefused, Reach, ReadError, SendError, Service, Tenant,
     error::marker_refused,
     markers::{Marked, MarkerFields},
     messages::{self, GroupRequest, KnownReply},
@@ -21,6 +22,7 @@ use crate::{
     chain::ChainError,
     enclave::{DistributeError, Distribution},
     executor::{GroupFacts, Prepared, PublicReads, recover_sender},
+    state::StateError,
 };
 
 /// Gas of a transaction before its data (yellow paper, G_transaction), and of 32 non-zero bytes
@@ -54,7 +56,10 @@ impl Service {
                 return Err(SendError::UnsupportedRestriction);
             }
         }
-        let sender = self.validate(&signed)?;
+        if tenant.reach == Reach::Key && signed.transaction.private_from != tenant.key {
+            return Err(SendError::PrivateFromMismatch(signed.transaction.private_from));
+        }
+        let sender = self.validate(tenant, &signed)?;
         let gas_price = u128::try_from(signed.transaction.gas_price).map_err(|_| {
             SendError::Marker(MarkerRefused::Other {
                 code: -32000,
@@ -109,8 +114,8 @@ impl Service {
         if matches!(signed.transaction.recipients, Recipients::Members(_)) {
             return Err(SendError::MissingGroupId);
         }
-        self.check_group(&signed.transaction)?;
-        let sender = self.validate(&signed)?;
+        self.check_group(tenant, &signed.transaction)?;
+        let sender = self.validate(tenant, &signed)?;
         let accepted = self.accept(tenant, signed, sender).await?;
         let payload = self
             .view
@@ -122,7 +127,11 @@ impl Service {
     }
 
     /// Refuses a group that is not known and not founded by this (protocol, 5.3: before all else).
-    fn check_group(&self, transaction: &PrivateTransaction) -> Result<(), SendError> {
+    fn check_group(
+        &self,
+        tenant: &Tenant,
+        transaction: &PrivateTransaction,
+    ) -> Result<(), SendError> {
         let Recipients::Group(group) = transaction.recipients else {
             return Err(SendError::MissingGroupId);
         };
@@ -131,15 +140,24 @@ impl Service {
         }
         let added = self.added(transaction)?;
         let founds = added.is_some_and(|added| added.contains(&transaction.private_from));
-        let known = founds || self.view.is_joining(group);
-        match known || self.view.group_at_head(group)?.is_some() {
+        let exists = self.view.is_joining(group) || self.view.group_at_head(group)?.is_some();
+        match founds || (exists && self.may_send(tenant, group)?) {
             true => Ok(()),
             false => Err(SendError::GroupUnknown(group)),
         }
     }
 
+    /// Whether the caller may send to the group; if not, it is treated as unknown.
+    fn may_send(&self, tenant: &Tenant, group: GroupId) -> Result<bool, StateError> {
+        Ok(self.sight(tenant, group, Use::Send)? == Sight::All)
+    }
+
     /// The checks that need no group state but the nonce (protocol, 1.6). The sender.
-    fn validate(&self, signed: &SignedPrivateTransaction) -> Result<Address, SendError> {
+    fn validate(
+        &self,
+        tenant: &Tenant,
+        signed: &SignedPrivateTransaction,
+    ) -> Result<Address, SendError> {
         let transaction = &signed.transaction;
         if transaction.value != U256::ZERO {
             return Err(SendError::ValueNotZero);
@@ -149,7 +167,8 @@ impl Service {
             return Err(SendError::WrongChainId { expected, found });
         }
         let sender = recover_sender(signed).ok_or(SendError::InvalidSignature)?;
-        let expected = self.nonce(sender, transaction.group_id()).map_err(read_error)?;
+        let group = transaction.group_id();
+        let expected = if self.may_send(tenant, group)? { self.nonce(sender, group)? } else { 0 };
         if transaction.nonce < expected {
             return Err(SendError::NonceTooLow { expected, found: transaction.nonce });
         }
@@ -170,16 +189,21 @@ impl Service {
         if self.view.followed().is_none() {
             return Err(SendError::Behind);
         }
-        if self.view.is_joining(group) {
-            return Err(SendError::Joining(group));
-        }
         let added = self.added(transaction)?;
+        let founds = added.as_ref().is_some_and(|added| added.contains(&transaction.private_from));
+        let may_send = self.may_send(tenant, group)?;
+        if !founds && !may_send {
+            return Err(SendError::GroupUnknown(group));
+        }
+        if self.view.is_joining(group) {
+            let exists = SendError::GroupExists { group, known_to: None };
+            return Err(if may_send { SendError::Joining(group) } else { exists });
+        }
         let view = self.view.group_at_head(group)?;
         let facts = match &view {
             Some(view) => Some(self.view.facts(view).await.map_err(read_error)?),
             None => None,
         };
-        let founds = added.as_ref().is_some_and(|added| added.contains(&transaction.private_from));
         let mut recipients = match (&facts, &added) {
             (Some(_), _) if founds => return Err(SendError::GroupExists { group, known_to: None }),
             (Some(facts), added) => {

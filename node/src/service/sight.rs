@@ -7,19 +7,22 @@ use coterie_core::{
 };
 
 use super::{ReadError, Service, Tenant, types::Reach, view::View};
-use crate::chain::{BlockId, BlockRef};
+use crate::{
+    chain::{BlockId, BlockRef},
+    state::{Membership, StateError},
+};
 
 impl Service {
     /// What `tenant` may see of the group for this use, as of the followed head.
-    pub(super) async fn sight(
+    pub(super) fn sight(
         &self,
         tenant: &Tenant,
         group: GroupId,
         what: Use,
-    ) -> Result<Sight, ReadError> {
+    ) -> Result<Sight, StateError> {
         Ok(match tenant.reach {
             Reach::Node => Sight::All,
-            Reach::Key => Sight::of(self.view.relation(group, &tenant.key).await?, what),
+            Reach::Key => Sight::of(self.view.relation(group, &tenant.key)?, what),
         })
     }
 
@@ -62,15 +65,16 @@ impl Service {
 
 impl View {
     /// What the key is to the group at the followed head.
-    pub(super) async fn relation(
+    pub(super) fn relation(
         &self,
         group: GroupId,
         key: &EnclaveKey,
-    ) -> Result<Relation, ReadError> {
-        let Some(view) = self.group_at_head(group)? else { return Ok(Relation::Stranger) };
-        if self.facts(&view).await?.has_member(key) {
-            return Ok(Relation::Member);
-        }
-        Ok(Relation::Stranger)
+    ) -> Result<Relation, StateError> {
+        let Some(followed) = self.followed() else { return Ok(Relation::Stranger) };
+        Ok(match self.state.membership(group, key, followed.number)? {
+            Membership::Member => Relation::Member,
+            Membership::Removed(block) => Relation::Removed { at: block.number },
+            Membership::Never => Relation::Stranger,
+        })
     }
 }

@@ -128,7 +128,7 @@ impl Service {
     /// # Errors
     ///
     /// [`WatchError::TooMany`] for a filter with too many values, and when the tenant may not.
-    pub async fn watch(
+    pub fn watch(
         &self,
         tenant: &Tenant,
         group: GroupId,
@@ -144,7 +144,7 @@ impl Service {
         // Before the check: what is followed in between is told, after another check.
         let moment = self.view.state.moment(group);
         let cursor = Cursor { at: self.view.followed(), moment };
-        self.may_watch(tenant, group).await?;
+        self.may_watch(tenant, group)?;
         Ok(Watcher { tenant: tenant.clone(), group, filter, cursor, checked: None })
     }
 
@@ -153,20 +153,20 @@ impl Service {
         self.view.following.followed.clone()
     }
 
-    /// What a watcher was not told yet. When this fails, or is not awaited to its end, the watcher
-    /// is where it was.
+    /// What a watcher was not told yet. When this fails, the watcher is where it was. Takes
+    /// milliseconds at most: let others run before the next one.
     ///
     /// # Errors
     ///
     /// [`WatchError::Read`] with [`ReadError::NotAMember`] when its tenant is a member no more, and
     /// [`WatchError::Forgotten`], are for good.
-    pub async fn news(&self, watcher: &mut Watcher) -> Result<News, WatchError> {
+    pub fn news(&self, watcher: &mut Watcher) -> Result<News, WatchError> {
         let step = advance(&self.view, &self.logs, watcher.group, watcher.cursor)?;
         let Some(Step { told, cursor, more }) = step else { return Ok(News::default()) };
         // After the step, so that it is as of its last block or a later one.
         let root = self.view.group_at_head(watcher.group)?.map(|view| view.record.root);
         if watcher.checked.is_none() || watcher.checked != root {
-            self.may_watch(&watcher.tenant, watcher.group).await?;
+            self.may_watch(&watcher.tenant, watcher.group)?;
             watcher.checked = root;
         }
         watcher.cursor = cursor;
@@ -184,8 +184,8 @@ impl Service {
     /// # Errors
     ///
     /// [`ReadError::NotAMember`] when it may not.
-    pub async fn may_watch(&self, tenant: &Tenant, group: GroupId) -> Result<(), ReadError> {
-        match self.sight(tenant, group, Use::Watch).await? {
+    pub fn may_watch(&self, tenant: &Tenant, group: GroupId) -> Result<(), ReadError> {
+        match self.sight(tenant, group, Use::Watch)? {
             Sight::All => Ok(()),
             Sight::Until(_) | Sight::Nothing => Err(ReadError::NotAMember(group)),
         }
@@ -392,7 +392,7 @@ impl Walk<'_> {
         if let Some(logs) = self.cache.0.get(&key) {
             return Ok(logs);
         }
-        let logs = block_logs(record.block, self.view.state.logs(record)?);
+        let logs = block_logs(record.block, self.view.state.marker_logs(record)?);
         self.cache.0.insert(key, Arc::clone(&logs));
         Ok(logs)
     }

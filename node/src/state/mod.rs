@@ -2,6 +2,8 @@
 //! root; what each block did to each group; receipts. Knows nothing of execution or JSON.
 
 mod account;
+mod logs;
+mod members;
 mod nodes;
 mod replaced;
 mod resident;
@@ -17,9 +19,11 @@ mod write;
 use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_primitives::B256;
-use coterie_core::{GroupId, PayloadKey};
+use coterie_core::{GroupId, PayloadKey, access::GroupFacts};
 use parking_lot::{Mutex, RwLock};
 
+pub use self::logs::LogsWanted;
+pub use self::members::Membership;
 pub use self::replaced::{MarkerLogs, Replaced, Since, log_bytes};
 pub use self::seen::was_unread;
 pub use self::snapshot::{OpenAccount, Snapshot};
@@ -55,6 +59,16 @@ pub enum StateError {
         /// Format on disk.
         found: u64,
         /// Newest format known.
+        known: u64,
+    },
+    /// Written by an older version of the node.
+    #[error(
+        "the state database has format {found}, this version writes {known}; delete the state directory to rebuild it from the chain and the payloads"
+    )]
+    OlderFormat {
+        /// Format on disk.
+        found: u64,
+        /// The format of this version.
         known: u64,
     },
     /// The block does not follow the last followed one.
@@ -132,6 +146,8 @@ pub struct GroupCommit {
     pub record: GroupBlock,
     /// The state after the block, whose root is `record.root`; `None` when it did not change.
     pub snapshot: Option<Snapshot>,
+    /// What the group is after the block.
+    pub facts: Arc<GroupFacts>,
 }
 
 /// All that is known of a group, to replace what was stored of it.
@@ -141,6 +157,8 @@ pub struct GroupHistory {
     pub group: GroupId,
     /// Its records on the canonical branch, ascending by block.
     pub records: Vec<GroupBlock>,
+    /// What the group is after each record's block.
+    pub facts: Vec<Arc<GroupFacts>>,
     /// Receipts with the block of their marker.
     pub receipts: Vec<(BlockRef, Receipt)>,
     /// Which markers decided payloads.
@@ -356,7 +374,7 @@ impl State {
     /// # Errors
     ///
     /// When the store fails or is corrupt.
-    pub fn logs(&self, record: &GroupBlock) -> Result<Vec<MarkerLogs>, StateError> {
+    pub fn marker_logs(&self, record: &GroupBlock) -> Result<Vec<MarkerLogs>, StateError> {
         let executed = record.markers.iter().filter(|it| it.reason == Reason::Executed);
         let mut found = Vec::new();
         for GroupMarker { index, marker, .. } in executed {
@@ -465,7 +483,8 @@ fn check_format(store: &dyn Store) -> Result<(), StateError> {
             found if found > schema::FORMAT => {
                 Err(StateError::NewerFormat { found, known: schema::FORMAT })
             }
-            _ => Err(StateError::Corrupt(Corruption::NoFormat)),
+            0 => Err(StateError::Corrupt(Corruption::NoFormat)),
+            found => Err(StateError::OlderFormat { found, known: schema::FORMAT }),
         },
         None if store.get(Table::Meta, schema::FOLLOWED_KEY)?.is_some() => {
             Err(StateError::Corrupt(Corruption::NoFormat))

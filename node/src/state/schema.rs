@@ -11,10 +11,15 @@
 //! | `canonical` | number | block hash (32 bytes) |
 //! | `group_blocks` | group, number, block hash | `[root, digest, counted, createdNumber, createdHash, [[index, marker, payload, reason]…]]` |
 //! | `receipts` | marker hash, block hash | `[number, index, payload, group?, reason, decidedBy?, output, revert?, logs, contract?, sender?]` |
+//! | `members` | group, number, block hash | `[key…]`: the members from there on, where they changed |
+//! | `log_index` | group, short value (8), number | nothing: such a block has a log with this value |
 //! | `decisions` | payload, number, block hash, index | marker hash (32 bytes) |
 //! | `meta` | `format` | RLP of the format number |
 //! | `meta` | `followed` | number (8 bytes), block hash |
 //! | `meta` | `follower/` and the follower's key | the follower's value |
+//!
+//! A short value is the first 8 bytes of keccak256(kind ‖ value): kind 1 is a log's address, 2 and up its
+//! topics by position; zeros stand for any log. Entries of `log_index` do not name the branch.
 //!
 //! Accounts and storage are Ethereum's (protocol specification, 12.1). All groups share `nodes` and
 //! `code`, of which nothing is deleted. A number in `canonical` is followed; records of other
@@ -22,17 +27,18 @@
 
 use alloy_primitives::{Address, B256, Bytes, Log, U256};
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
-use coterie_core::{GroupId, PayloadKey};
+use coterie_core::{EnclaveKey, GroupId, PayloadKey};
 
-use super::{Corruption, Decision, GroupBlock, GroupMarker, Reason, Receipt, StateError};
+use super::{
+    Corruption, Decision, GroupBlock, GroupMarker, Reason, Receipt, StateError, logs::Short,
+};
 use crate::{
     chain::{BlockRef, Header},
     store::{Table, Value},
 };
 
-/// The format that this version writes. An older one is refused like a newer one until there is an
-/// older one.
-pub(super) const FORMAT: u64 = 1;
+/// The format that this version writes.
+pub(super) const FORMAT: u64 = 2;
 
 /// Key of the format number.
 pub(super) const FORMAT_KEY: &[u8] = b"format";
@@ -124,6 +130,15 @@ pub(super) fn after(prefix: &[u8]) -> Vec<u8> {
 
 /// Reads group and block out of a key of `group_blocks`.
 pub(super) fn parse_group_block_key(key: &[u8]) -> Result<(GroupId, BlockRef), StateError> {
+    parse_group_key(Table::GroupBlocks, key)
+}
+
+/// Reads group and block out of a key of `members`.
+pub(super) fn parse_members_key(key: &[u8]) -> Result<(GroupId, BlockRef), StateError> {
+    parse_group_key(Table::Members, key)
+}
+
+fn parse_group_key(table: Table, key: &[u8]) -> Result<(GroupId, BlockRef), StateError> {
     let parse = || {
         let (group, rest) = key.split_first_chunk::<32>()?;
         let (number, hash) = rest.split_first_chunk::<8>()?;
@@ -131,7 +146,33 @@ pub(super) fn parse_group_block_key(key: &[u8]) -> Result<(GroupId, BlockRef), S
             BlockRef { number: u64::from_be_bytes(*number), hash: B256::try_from(hash).ok()? };
         Some((GroupId(B256::from(*group)), block))
     };
-    parse().ok_or(bad(Table::GroupBlocks))
+    parse().ok_or(bad(table))
+}
+
+/// The value of a change of members.
+pub(super) fn members_value(members: &[EnclaveKey]) -> Vec<u8> {
+    let keys: Vec<&[u8]> = members.iter().map(EnclaveKey::as_slice).collect();
+    let mut value = Vec::new();
+    alloy_rlp::encode_list::<_, [u8]>(&keys, &mut value);
+    value
+}
+
+/// Reads a change of members.
+pub(super) fn parse_members(value: &[u8]) -> Result<Vec<EnclaveKey>, StateError> {
+    let keys: Vec<Bytes> = decode(Table::Members, value)?;
+    let key = |key: Bytes| EnclaveKey::from_slice(&key).map_err(|_| bad(Table::Members));
+    keys.into_iter().map(key).collect()
+}
+
+/// The key of an entry of the index of logs.
+pub(super) fn log_index_key(group: GroupId, value: Short, number: u64) -> Vec<u8> {
+    [group.as_slice(), &value, &number.to_be_bytes()].concat()
+}
+
+/// Reads the block number out of an entry of the index of logs.
+pub(super) fn parse_log_index_number(key: &[u8]) -> Result<u64, StateError> {
+    let number = key.split_last_chunk::<8>().map(|(_, number)| u64::from_be_bytes(*number));
+    number.ok_or(bad(Table::LogIndex))
 }
 
 /// The key of a receipt.

@@ -3,6 +3,8 @@
 use alloy_primitives::{Address, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use proptest::{collection::vec, prelude::*};
 
+use coterie_core::EnclaveKey;
+
 use super::*;
 use crate::store::{FjallOptions, FjallStore, MemoryStore, StoreError};
 
@@ -78,6 +80,15 @@ fn receipt(block: BlockRef, seed: u8) -> Receipt {
     }
 }
 
+fn member(seed: u8) -> EnclaveKey {
+    EnclaveKey::Nacl([seed; 32])
+}
+
+fn members(seeds: &[u8]) -> Arc<GroupFacts> {
+    let members = seeds.iter().copied().map(member).collect();
+    Arc::new(GroupFacts { members, ..GroupFacts::before_creation() })
+}
+
 fn empty(header: Header) -> BlockCommit {
     BlockCommit {
         header,
@@ -92,8 +103,12 @@ fn empty(header: Header) -> BlockCommit {
 fn commit(state: &State, header: Header, seed: u8) -> B256 {
     let snapshot = state.group_snapshot(GROUP).apply(&set(seed)).unwrap();
     let (root, at) = (snapshot.root(), block(&header));
-    let group =
-        GroupCommit { group: GROUP, record: record(&header, root, seed), snapshot: Some(snapshot) };
+    let group = GroupCommit {
+        group: GROUP,
+        record: record(&header, root, seed),
+        snapshot: Some(snapshot),
+        facts: members(&[]),
+    };
     state
         .commit(BlockCommit {
             groups: vec![group],
@@ -142,6 +157,7 @@ fn blocks_are_followed_in_order_only() {
         group: GROUP,
         record: record(&header(4, 0, 9), EMPTY_ROOT, 1),
         snapshot: None,
+        facts: members(&[]),
     };
     let commit = BlockCommit { groups: vec![stray], ..empty(next.clone()) };
     assert!(matches!(state.commit(commit), Err(StateError::NotNext { .. })));
@@ -257,7 +273,12 @@ fn a_newer_format_is_refused() {
     batch.put(Table::Meta, schema::FORMAT_KEY, alloy_rlp::encode(schema::FORMAT + 1));
     store.commit(batch).unwrap();
     let refused = State::open(store.clone(), StateOptions::default());
-    assert!(matches!(refused, Err(StateError::NewerFormat { found: 2, known: 1 })));
+    assert!(matches!(refused, Err(StateError::NewerFormat { found: 3, known: 2 })));
+    let mut batch = Batch::default();
+    batch.put(Table::Meta, schema::FORMAT_KEY, alloy_rlp::encode(schema::FORMAT - 1));
+    store.commit(batch).unwrap();
+    let refused = State::open(store.clone(), StateOptions::default());
+    assert!(matches!(refused, Err(StateError::OlderFormat { found: 1, known: 2 })));
     let mut batch = Batch::default();
     batch.put(Table::Meta, schema::FORMAT_KEY, vec![0xc0]);
     store.commit(batch).unwrap();
@@ -282,6 +303,7 @@ fn a_group_is_replaced_as_a_whole() {
     let history = GroupHistory {
         group: GROUP,
         records: vec![new.clone()],
+        facts: vec![members(&[1])],
         receipts: vec![
             (block(&second), receipt(block(&second), 77)),
             (block(&third), late.clone()),
@@ -319,8 +341,12 @@ fn groups_do_not_mix() {
     let store = Arc::new(MemoryStore::new());
     let state = State::open(store.clone(), StateOptions::default()).unwrap();
     let first = header(1, 0, 9);
-    let group =
-        |group| GroupCommit { group, record: record(&first, EMPTY_ROOT, 1), snapshot: None };
+    let group = |group| GroupCommit {
+        group,
+        record: record(&first, EMPTY_ROOT, 1),
+        snapshot: None,
+        facts: members(&[]),
+    };
     state
         .commit(BlockCommit { groups: vec![group(OTHER), group(GROUP)], ..empty(first.clone()) })
         .unwrap();
@@ -389,6 +415,7 @@ fn memory_stays_bounded_and_reads_stay_right() {
             group: GROUP,
             record: record(&header, snapshot.root(), 1),
             snapshot: Some(snapshot),
+            facts: members(&[]),
         };
         state.commit(BlockCommit { groups: vec![group], ..empty(header) }).unwrap();
         assert!(state.inner.resident.lock().bytes() <= 100_000);
@@ -442,6 +469,7 @@ fn a_failed_write_changes_nothing() {
         group: GROUP,
         record: record(&next, snapshot.root(), 2),
         snapshot: Some(snapshot),
+        facts: members(&[]),
     };
     let failed = state.commit(BlockCommit { groups: vec![group], ..empty(next) });
     assert!(matches!(failed, Err(StateError::Store(StoreError::Poisoned))));
@@ -475,5 +503,143 @@ proptest! {
         let half = state.save(&empty.apply(&changes(first)).unwrap()).unwrap();
         let twice = state.snapshot(half.root()).apply(&changes(second)).unwrap();
         prop_assert_eq!(once.root(), twice.root());
+    }
+}
+
+/// A block after which the group has these members.
+fn commit_members(state: &State, header: Header, seeds: &[u8]) {
+    let record = record(&header, EMPTY_ROOT, 0);
+    let group = GroupCommit { group: GROUP, record, snapshot: None, facts: members(seeds) };
+    state.commit(BlockCommit { groups: vec![group], ..empty(header) }).unwrap();
+}
+
+#[track_caller]
+fn check_membership(state: &State, seed: u8, number: u64, want: Membership) {
+    assert_eq!(state.membership(GROUP, &member(seed), number).unwrap(), want, "{seed} at {number}");
+}
+
+#[test]
+fn memberships_are_those_of_the_followed_branch() {
+    let state = memory();
+    let at = |number, branch| block(&header(number, branch, 3));
+    for (number, seeds) in [(1, &[1, 2][..]), (2, &[1, 2]), (3, &[1]), (4, &[1, 3]), (5, &[3])] {
+        commit_members(&state, header(number, 0, 3), seeds);
+    }
+    for (seed, number, want) in [
+        (1, 0, Membership::Never),
+        (1, 1, Membership::Member),
+        (1, 4, Membership::Member),
+        (1, 5, Membership::Removed(at(5, 0))),
+        (2, 2, Membership::Member),
+        (2, 3, Membership::Removed(at(3, 0))),
+        (2, 9, Membership::Removed(at(3, 0))),
+        (3, 3, Membership::Never),
+        (3, 9, Membership::Member),
+        (4, 9, Membership::Never),
+    ] {
+        check_membership(&state, seed, number, want);
+    }
+    assert_eq!(state.membership(OTHER, &member(1), 9).unwrap(), Membership::Never);
+    // Another branch: 2 comes back, 3 never came.
+    state.rewind(at(3, 0)).unwrap();
+    check_membership(&state, 3, 9, Membership::Never);
+    commit_members(&state, header(4, 1, 3), &[1, 2]);
+    check_membership(&state, 1, 9, Membership::Member);
+    check_membership(&state, 2, 9, Membership::Member);
+    check_membership(&state, 3, 9, Membership::Never);
+    // And out again: the last removal counts.
+    commit_members(&state, header(5, 1, 3), &[1]);
+    check_membership(&state, 2, 9, Membership::Removed(at(5, 1)));
+    state.forget_group(GROUP).unwrap();
+    check_membership(&state, 1, 9, Membership::Never);
+}
+
+/// Blocks with logs: number, address, topics.
+type Logs = Vec<(u8, u8, Vec<u8>)>;
+
+fn word(seed: u8) -> B256 {
+    B256::repeat_byte(seed)
+}
+
+/// A block with these logs, each by a marker of its own.
+fn commit_logs(state: &State, header: Header, logs: &[(u8, Vec<u8>)]) {
+    let at = block(&header);
+    let receipts = logs.iter().enumerate().map(|(seed, (address, topics))| {
+        let topics = topics.iter().copied().map(word).collect();
+        let data = alloy_primitives::LogData::new_unchecked(topics, Bytes::new());
+        let log = alloy_primitives::Log { address: Address::repeat_byte(*address), data };
+        Receipt { logs: vec![log], ..receipt(at, u8::try_from(seed).unwrap()) }
+    });
+    state.commit(BlockCommit { receipts: receipts.collect(), ..empty(header) }).unwrap();
+}
+
+fn found(state: &State, address: &[u8], topics: &[Vec<u8>], from: u64, to: u64) -> Vec<u64> {
+    let addresses: Vec<_> = address.iter().copied().map(Address::repeat_byte).collect();
+    let topics: Vec<Vec<_>> =
+        topics.iter().map(|it| it.iter().copied().map(word).collect()).collect();
+    let wanted = LogsWanted { addresses: &addresses, topics: &topics };
+    state.log_blocks(GROUP, wanted, from, to, usize::MAX).unwrap()
+}
+
+#[test]
+fn logs_of_a_branch_that_was_left_are_forgotten_with_the_group() {
+    let state = memory();
+    commit_logs(&state, header(1, 0, 9), &[(1, vec![2, 3])]);
+    assert_eq!(found(&state, &[1], &[], 0, 9), [1]);
+    state.rewind(block(&header(0, 0, 9))).unwrap();
+    // It says too much; whoever asks looks at the logs themselves.
+    assert_eq!(found(&state, &[1], &[], 0, 9), [1]);
+    state.forget_group(GROUP).unwrap();
+    assert_eq!(found(&state, &[1], &[], 0, 9), [0; 0]);
+}
+
+#[test]
+fn finding_logs_stops_at_the_limit() {
+    let state = memory();
+    for number in 1..=200 {
+        commit_logs(&state, header(number, 0, 999), &[(1, vec![2])]);
+    }
+    let wanted = LogsWanted { addresses: &[Address::repeat_byte(1)], topics: &[vec![word(2)]] };
+    assert_eq!(state.log_blocks(GROUP, wanted, 5, 900, 3).unwrap(), [5, 6, 7]);
+    let all = state.log_blocks(GROUP, wanted, 5, 150, 1_000).unwrap();
+    assert_eq!(all, (5..=150).collect::<Vec<_>>());
+    assert_eq!(state.log_blocks(OTHER, wanted, 0, u64::MAX, 9).unwrap(), [0; 0]);
+    assert_eq!(state.log_blocks(GROUP, wanted, 200, u64::MAX, 9).unwrap(), [200]);
+    assert_eq!(state.log_blocks(GROUP, wanted, 9, 8, 9).unwrap(), [0; 0]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Every block that has a log for each of the criteria is found, and no block without any.
+    #[test]
+    fn the_index_finds_what_a_search_finds(
+        logs in vec((1_u8..40, 1_u8..4, vec(1_u8..5, 0..4)), 0..60),
+        addresses in vec(1_u8..5, 0..3),
+        topics in vec(vec(1_u8..6, 0..3), 0..4),
+        from in 0_u64..30, to in 0_u64..50,
+    ) {
+        let logs: Logs = logs;
+        let state = memory();
+        for number in 1..40 {
+            let of_block = logs.iter().filter(|log| log.0 == number);
+            let of_block: Vec<_> =
+                of_block.map(|(_, address, topics)| (*address, topics.clone())).collect();
+            commit_logs(&state, header(u64::from(number), 0, 99), &of_block);
+        }
+        let found = found(&state, &addresses, &topics, from, to);
+        let has = |number: u64, test: &dyn Fn(&(u8, u8, Vec<u8>)) -> bool| {
+            logs.iter().any(|log| u64::from(log.0) == number && test(log))
+        };
+        let want: Vec<u64> = (from..=to).filter(|number| {
+            let address = addresses.is_empty() || has(*number, &|log| addresses.contains(&log.1));
+            let topics = topics.iter().enumerate().all(|(position, accepted)| {
+                accepted.is_empty() || has(*number, &|log| {
+                    log.2.get(position).is_some_and(|topic| accepted.contains(topic))
+                })
+            });
+            has(*number, &|_| true) && address && topics
+        }).collect();
+        prop_assert_eq!(found, want);
     }
 }

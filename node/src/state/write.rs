@@ -7,7 +7,7 @@ use coterie_core::GroupId;
 
 use super::{
     BlockCommit, Corruption, EMPTY_ROOT, GroupCommit, GroupHistory, Replaced, SCAN, Snapshot,
-    State, StateError, replaced::Difference, schema,
+    State, StateError, logs::put_log_index, members::put_changes, replaced::Difference, schema,
 };
 use crate::{
     chain::BlockRef,
@@ -50,7 +50,9 @@ impl State {
             if let Some(snapshot) = &group.snapshot {
                 snapshot.write(&mut batch);
             }
+            self.put_members(&mut batch, group.group, block, &group.facts)?;
         }
+        put_log_index(&mut batch, receipts.iter().map(|receipt| (block.number, receipt)));
         for receipt in &receipts {
             batch.put(
                 Table::Receipts,
@@ -100,7 +102,7 @@ impl State {
         for GroupCommit { group, record, .. } in groups {
             let old = self.record(*group, block)?;
             if old.as_ref() != Some(record) {
-                let logs = old.map(|old| self.logs(&old)).transpose()?.unwrap_or_default();
+                let logs = old.map(|old| self.marker_logs(&old)).transpose()?.unwrap_or_default();
                 rewritten.push((*group, Replaced::from([(block, logs)])));
             }
         }
@@ -212,6 +214,11 @@ impl State {
                 schema::group_block_value(record),
             );
         }
+        let blocks = history.records.iter().map(|record| record.block);
+        let facts = history.facts.iter().map(|facts| &**facts);
+        put_changes(&mut batch, group, blocks.zip(facts));
+        let receipts = history.receipts.iter();
+        put_log_index(&mut batch, receipts.map(|(block, receipt)| (block.number, receipt)));
         for (block, receipt) in &history.receipts {
             batch.put(
                 Table::Receipts,
@@ -255,6 +262,7 @@ impl State {
         self.replace_group(GroupHistory {
             group,
             records: Vec::new(),
+            facts: Vec::new(),
             receipts: Vec::new(),
             decisions: Vec::new(),
             snapshot: None,
@@ -262,14 +270,16 @@ impl State {
         })
     }
 
-    /// Deletes a group's records of all branches, with the receipts of their markers, and notes
-    /// what they had.
+    /// Deletes a group's records of all branches, with the receipts of their markers, and what tells
+    /// where its logs are and who its members were. Notes what they had.
     fn delete_group(
         &self,
         group: GroupId,
         batch: &mut Batch,
-        difference: &mut Difference,
+        difference: &mut Difference<'_>,
     ) -> Result<(), StateError> {
+        self.delete_log_index(group, batch)?;
+        self.delete_members(group, batch)?;
         let mut start = schema::group_from(group, 0);
         let end = schema::after(group.as_slice());
         loop {
@@ -280,7 +290,7 @@ impl State {
                 let (_, block) = schema::parse_group_block_key(&key)?;
                 let record = schema::parse_group_block(block, &value)?;
                 if difference.differs(&record) {
-                    difference.add(block, self.logs(&record)?);
+                    difference.add(block, self.marker_logs(&record)?);
                 }
                 for marker in record.markers {
                     batch.delete(Table::Receipts, schema::receipt_key(marker.marker, block.hash));

@@ -61,6 +61,8 @@ impl FjallStore {
             open(Table::Canonical)?,
             open(Table::GroupBlocks)?,
             open(Table::Receipts)?,
+            open(Table::Members)?,
+            open(Table::LogIndex)?,
             open(Table::Decisions)?,
             open(Table::Meta)?,
         ];
@@ -68,8 +70,18 @@ impl FjallStore {
     }
 
     fn table(&self, table: Table) -> &Keyspace {
-        let [nodes, code, blocks, canonical, group_blocks, receipts, decisions, meta] =
-            &self.tables;
+        let [
+            nodes,
+            code,
+            blocks,
+            canonical,
+            group_blocks,
+            receipts,
+            members,
+            log_index,
+            decisions,
+            meta,
+        ] = &self.tables;
         match table {
             Table::Nodes => nodes,
             Table::Code => code,
@@ -77,6 +89,8 @@ impl FjallStore {
             Table::Canonical => canonical,
             Table::GroupBlocks => group_blocks,
             Table::Receipts => receipts,
+            Table::Members => members,
+            Table::LogIndex => log_index,
             Table::Decisions => decisions,
             Table::Meta => meta,
         }

@@ -28,6 +28,10 @@ pub enum Table {
     GroupBlocks,
     /// Receipts by marker hash and block hash.
     Receipts,
+    /// Changes of the members of a group.
+    Members,
+    /// Which blocks have logs with which values.
+    LogIndex,
     /// Which marker decided a payload key.
     Decisions,
     /// Single values: followed head, schema version, values of the follower.
@@ -36,13 +40,15 @@ pub enum Table {
 
 impl Table {
     /// All tables, in the order in which a commit applies them: what others refer to comes first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Nodes,
         Self::Code,
         Self::Blocks,
         Self::Canonical,
         Self::GroupBlocks,
         Self::Receipts,
+        Self::Members,
+        Self::LogIndex,
         Self::Decisions,
         Self::Meta,
     ];
@@ -56,6 +62,8 @@ impl Table {
             Self::Canonical => "canonical",
             Self::GroupBlocks => "group_blocks",
             Self::Receipts => "receipts",
+            Self::Members => "members",
+            Self::LogIndex => "log_index",
             Self::Decisions => "decisions",
             Self::Meta => "meta",
         }

@@ -283,7 +283,9 @@ impl Scene {
             created: block,
             markers: Vec::new(),
         };
-        let groups = vec![GroupCommit { group: GROUP, record, snapshot: Some(snapshot) }];
+        let facts = Arc::new(GroupFacts::before_creation());
+        let groups =
+            vec![GroupCommit { group: GROUP, record, snapshot: Some(snapshot), facts }];
         let commit = BlockCommit {
             header,
             groups,

@@ -19,7 +19,7 @@ use crate::{
         client::{RpcChain, RpcOptions},
     },
     enclave::{AskError, Carrier, EmbeddedEnclave, EnclaveLimits, Storage, keys::KeyPair},
-    executor::{Executor, Genesis},
+    executor::{Executor, Genesis, GroupFacts},
     state::{BlockCommit, GroupCommit, GroupMarker, Receipt, State, StateOptions},
     store::MemoryStore,
 };
@@ -102,7 +102,8 @@ fn commit(number: u64) -> BlockCommit {
         contract: None,
         sender: None,
     };
-    let groups = vec![GroupCommit { group: GROUP, record, snapshot: None }];
+    let facts = Arc::new(GroupFacts::before_creation());
+    let groups = vec![GroupCommit { group: GROUP, record, snapshot: None, facts }];
     let (decisions, meta) = (Vec::new(), Vec::new());
     BlockCommit { header, groups, receipts: vec![receipt], decisions, meta }
 }

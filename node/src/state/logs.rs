@@ -1,0 +1,202 @@
+//! Where a group's logs are: an index, so that looking for some costs what is found and not what is
+//! searched.
+//!
+//! An entry says that a block with this number, on some branch, has a log with this address or topic
+//! in this group. It may say too much (another branch, or two values with the same short hash), so
+//! whoever asks looks at the logs themselves.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use alloy_primitives::{Address, B256, Log, keccak256};
+use coterie_core::GroupId;
+
+use super::{Receipt, State, StateError, schema};
+use crate::store::{Batch, Table};
+
+/// Accepted values of one address or topic up to which the index is asked for each.
+const ALTERNATIVES_MAX: usize = 256;
+/// Entries read at a time.
+const PAGE: usize = 64;
+
+/// Stands for a value that logs have, in keys of the index.
+pub(super) type Short = [u8; 8];
+
+/// What is looked for: logs by any of the addresses, with for each topic position any of the values;
+/// an empty list accepts all.
+#[derive(Clone, Copy, Debug)]
+pub struct LogsWanted<'a> {
+    /// By any of these contracts.
+    pub addresses: &'a [Address],
+    /// Accepted values of each topic position.
+    pub topics: &'a [Vec<B256>],
+}
+
+impl State {
+    /// Numbers of blocks that may have such logs of the group, with `from <= number <= to`,
+    /// ascending, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails or is corrupt.
+    pub fn log_blocks(
+        &self,
+        group: GroupId,
+        wanted: LogsWanted<'_>,
+        from: u64,
+        to: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, StateError> {
+        let alternatives = criteria(wanted).into_iter();
+        let mut criteria: Vec<_> =
+            alternatives.map(|values| Criterion::new(self, group, values, to)).collect();
+        let (mut found, mut next) = (Vec::new(), Some(from));
+        while let Some(at) = next.filter(|_| found.len() < limit) {
+            let Some(number) = first_of_all(&mut criteria, at)? else { break };
+            found.push(number);
+            next = number.checked_add(1);
+        }
+        Ok(found)
+    }
+
+    /// Deletes all entries of a group.
+    pub(super) fn delete_log_index(
+        &self,
+        group: GroupId,
+        batch: &mut Batch,
+    ) -> Result<(), StateError> {
+        let mut start = group.as_slice().to_vec();
+        let end = schema::after(group.as_slice());
+        loop {
+            let entries = self.inner.store.range(Table::LogIndex, &start, &end, PAGE)?;
+            let Some((last, _)) = entries.last() else { return Ok(()) };
+            start = [last, &[0][..]].concat();
+            entries.into_iter().for_each(|(key, _)| batch.delete(Table::LogIndex, key));
+        }
+    }
+}
+
+/// Writes the entries of a block's receipts.
+pub(super) fn put_log_index<'a>(
+    batch: &mut Batch,
+    receipts: impl IntoIterator<Item = (u64, &'a Receipt)>,
+) {
+    // A block has most values many times.
+    let mut entries = BTreeSet::new();
+    for (number, receipt) in receipts {
+        let Some(group) = receipt.group else { continue };
+        for log in &receipt.logs {
+            entries.extend(values(log).map(|value| (group, value, number)));
+        }
+    }
+    for (group, value, number) in entries {
+        batch.put(Table::LogIndex, schema::log_index_key(group, value, number), [0; 0]);
+    }
+}
+
+/// The values under which a log is found.
+fn values(log: &Log) -> impl Iterator<Item = Short> {
+    let topics = log.topics().iter().enumerate().map(|(position, topic)| short_topic(position, topic));
+    [any(), short_address(&log.address)].into_iter().chain(topics)
+}
+
+/// Every log has it.
+const fn any() -> Short {
+    [0; 8]
+}
+
+fn short_address(address: &Address) -> Short {
+    short(1, address.as_slice())
+}
+
+fn short_topic(position: usize, topic: &B256) -> Short {
+    short(u8::try_from(position).map_or(u8::MAX, |it| it.saturating_add(2)), topic.as_slice())
+}
+
+fn short(kind: u8, value: &[u8]) -> Short {
+    let hash = keccak256([&[kind], value].concat());
+    std::array::from_fn(|at| hash.0.get(at).copied().unwrap_or_default())
+}
+
+/// For each thing that is asked for, the values that are accepted.
+fn criteria(wanted: LogsWanted<'_>) -> Vec<Vec<Short>> {
+    let addresses = wanted.addresses.iter().map(short_address).collect();
+    let topics = wanted.topics.iter().enumerate().map(|(position, accepted)| {
+        accepted.iter().map(|topic| short_topic(position, topic)).collect()
+    });
+    let mut criteria: Vec<Vec<_>> = std::iter::once(addresses)
+        .chain(topics)
+        .filter(|values: &Vec<_>| (1..=ALTERNATIVES_MAX).contains(&values.len()))
+        .collect();
+    if criteria.is_empty() {
+        criteria.push(vec![any()]);
+    }
+    criteria
+}
+
+/// The first block from `at` on that all criteria accept.
+fn first_of_all(criteria: &mut [Criterion<'_>], mut at: u64) -> Result<Option<u64>, StateError> {
+    loop {
+        let before = at;
+        for criterion in &mut *criteria {
+            let Some(number) = criterion.seek(at)? else { return Ok(None) };
+            at = number;
+        }
+        if at == before {
+            return Ok(Some(at));
+        }
+    }
+}
+
+/// Blocks that have any of some values.
+struct Criterion<'a> {
+    values: Vec<Scan<'a>>,
+}
+
+impl<'a> Criterion<'a> {
+    fn new(state: &'a State, group: GroupId, values: Vec<Short>, to: u64) -> Self {
+        let scan = |value| Scan { state, group, value, to, read: VecDeque::new(), next: Some(0) };
+        Self { values: values.into_iter().map(scan).collect() }
+    }
+
+    /// The first such block from `at` on.
+    fn seek(&mut self, at: u64) -> Result<Option<u64>, StateError> {
+        let mut first = None;
+        for scan in &mut self.values {
+            let found = scan.seek(at)?;
+            first = first.into_iter().chain(found).min();
+        }
+        Ok(first)
+    }
+}
+
+/// Blocks that have one value, read page by page.
+struct Scan<'a> {
+    state: &'a State,
+    group: GroupId,
+    value: Short,
+    to: u64,
+    read: VecDeque<u64>,
+    /// Where the next page begins; `None` after the last.
+    next: Option<u64>,
+}
+
+impl Scan<'_> {
+    /// The first such block from `at` on, which may not be before the last call's.
+    fn seek(&mut self, at: u64) -> Result<Option<u64>, StateError> {
+        while self.read.front().is_some_and(|number| *number < at) {
+            self.read.pop_front();
+        }
+        if self.read.is_empty()
+            && let Some(next) = self.next
+        {
+            let start = schema::log_index_key(self.group, self.value, next.max(at));
+            let end = schema::after(&schema::log_index_key(self.group, self.value, self.to));
+            let entries = self.state.inner.store.range(Table::LogIndex, &start, &end, PAGE)?;
+            let numbers = entries.iter().map(|(key, _)| schema::parse_log_index_number(key));
+            self.read = numbers.collect::<Result<_, _>>()?;
+            let full = entries.len() == PAGE;
+            self.next = self.read.back().filter(|_| full).and_then(|last| last.checked_add(1));
+        }
+        Ok(self.read.front().copied())
+    }
+}
