@@ -28,7 +28,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    fn frame(self) -> CloseFrame {
+    pub(super) fn frame(self) -> CloseFrame {
         let (code, reason) = match self {
             Self::Stopping => (1001, "the node is stopping: connect again"),
             Self::TooSlow => (1008, "too slow: messages waited too long to be read"),

@@ -403,3 +403,6 @@ impl Subscriber {
         self.outbox.close(reason);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -295,4 +295,4 @@ pub(super) fn matches(filter: &LogFilter, log: &Log) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -424,3 +424,6 @@ fn without(logs: &BlockLogs, other: &BlockLogs) -> BlockLogs {
     let kept = logs.iter().zip(0..).filter(|(log, at)| other.get(*at) != Some(*log));
     kept.map(|(log, _)| log.clone()).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,7 +95,8 @@ pub(super) fn put_log_index<'a>(
 
 /// The values under which a log is found.
 fn values(log: &Log) -> impl Iterator<Item = Short> {
-    let topics = log.topics().iter().enumerate().map(|(position, topic)| short_topic(position, topic));
+    let topics =
+        log.topics().iter().enumerate().map(|(position, topic)| short_topic(position, topic));
     [any(), short_address(&log.address)].into_iter().chain(topics)
 }
 

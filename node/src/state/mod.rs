@@ -455,22 +455,30 @@ impl State {
         }
     }
 
+    /// All groups with a record, on whatever branch.
+    fn stored_groups(&self) -> Result<Vec<GroupId>, StateError> {
+        let mut groups = Vec::new();
+        let (mut start, end) = (Vec::new(), schema::after(&[]));
+        while let Some((key, _)) =
+            self.inner.store.range(Table::GroupBlocks, &start, &end, 1)?.pop()
+        {
+            let (group, _) = schema::parse_group_block_key(&key)?;
+            groups.push(group);
+            start = schema::after(group.as_slice());
+        }
+        Ok(groups)
+    }
+
     fn read_heads(&self) -> Result<Heads, StateError> {
         let Some(followed) = self.inner.store.get(Table::Meta, schema::FOLLOWED_KEY)? else {
             return Ok(Heads::default());
         };
         let followed = schema::parse_block_ref(&followed)?;
         let mut groups = BTreeMap::new();
-        let mut start = Vec::new();
-        let end = schema::after(&[]);
-        while let Some((key, _)) =
-            self.inner.store.range(Table::GroupBlocks, &start, &end, 1)?.pop()
-        {
-            let (group, _) = schema::parse_group_block_key(&key)?;
+        for group in self.stored_groups()? {
             if let Some(record) = self.last_record(group, followed.number)? {
                 groups.insert(group, Arc::new(record));
             }
-            start = schema::after(group.as_slice());
         }
         Ok(Heads { followed: Some(followed), groups })
     }

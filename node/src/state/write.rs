@@ -1,7 +1,7 @@
 //! Writing: a followed block, a step back, a group's history. Each is one batch of the store, after
 //! which what is kept in memory is brought up to date.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use coterie_core::GroupId;
 
@@ -35,9 +35,9 @@ impl State {
         if let Some(group) = groups.iter().find(|group| group.record.block != block) {
             return Err(StateError::NotNext { block: group.record.block, followed: block });
         }
-        let rewritten = self.rewritten(block, &groups)?;
-        let _rewriting = (!rewritten.is_empty()).then(|| self.inner.replacements.begin());
         let mut batch = Batch::default();
+        let rewritten = self.decide_anew(block, &groups, &mut batch)?;
+        let _rewriting = (!rewritten.is_empty()).then(|| self.inner.replacements.begin());
         batch.put(Table::Blocks, block.hash.0, schema::header_value(&header));
         batch.put(Table::Canonical, block.number.to_be_bytes(), block.hash.0);
         batch.put(Table::Meta, schema::FOLLOWED_KEY, schema::block_ref_value(block));
@@ -88,22 +88,32 @@ impl State {
         Ok(())
     }
 
-    /// What a block that was followed before, and left, did to groups, where it is decided
-    /// otherwise this time: a payload came in between.
-    fn rewritten(
+    /// Deletes what is stored of a block that was followed before, and left: it is decided anew,
+    /// and may be decided otherwise. The groups of which it is, and the logs that they had in it.
+    fn decide_anew(
         &self,
         block: BlockRef,
         groups: &[GroupCommit],
+        batch: &mut Batch,
     ) -> Result<Vec<(GroupId, Replaced)>, StateError> {
         let mut rewritten = Vec::new();
         if self.header(block.hash)?.is_none() {
             return Ok(rewritten);
         }
-        for GroupCommit { group, record, .. } in groups {
-            let old = self.record(*group, block)?;
-            if old.as_ref() != Some(record) {
-                let logs = old.map(|old| self.marker_logs(&old)).transpose()?.unwrap_or_default();
-                rewritten.push((*group, Replaced::from([(block, logs)])));
+        let mut known: BTreeSet<_> = self.stored_groups()?.into_iter().collect();
+        known.extend(groups.iter().map(|it| it.group));
+        for group in known {
+            let old = self.record(group, block)?;
+            let new = groups.iter().find(|it| it.group == group).map(|it| &it.record);
+            if old.as_ref() != new {
+                let logs = old.as_ref().map(|old| self.marker_logs(old)).transpose()?;
+                rewritten.push((group, Replaced::from([(block, logs.unwrap_or_default())])));
+            }
+            let key = schema::group_block_key(group, block);
+            batch.delete(Table::Members, key.clone());
+            batch.delete(Table::GroupBlocks, key);
+            for marker in old.into_iter().flat_map(|old| old.markers) {
+                batch.delete(Table::Receipts, schema::receipt_key(marker.marker, block.hash));
             }
         }
         Ok(rewritten)

@@ -401,3 +401,6 @@ impl ErrorBody {
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
     Box::<RawValue>::deserialize(deserializer).map(Some)
 }
+
+#[cfg(test)]
+mod tests;

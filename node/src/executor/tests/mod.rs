@@ -284,8 +284,7 @@ impl Scene {
             markers: Vec::new(),
         };
         let facts = Arc::new(GroupFacts::before_creation());
-        let groups =
-            vec![GroupCommit { group: GROUP, record, snapshot: Some(snapshot), facts }];
+        let groups = vec![GroupCommit { group: GROUP, record, snapshot: Some(snapshot), facts }];
         let commit = BlockCommit {
             header,
             groups,
