@@ -1,10 +1,13 @@
-//! JSON-RPC 2.0 over HTTP: what is common to every JSON-RPC server of this crate. It splits a body
-//! into calls, hands each to a function, and puts the answers together.
+//! JSON-RPC 2.0 over HTTP and WebSocket ([`socket`]): what is common to every JSON-RPC server of
+//! this crate. It splits a body into calls, hands each to a function, and puts the answers together.
 //!
 //! It knows no method, no authentication and no state. Ids come back byte for byte, of any type and
 //! size that the specification allows. Old clients are tolerated: a missing `jsonrpc` member and
 //! unknown members are ignored. Format: <https://www.jsonrpc.org/specification>; HTTP statuses as in
 //! the protocol specification, 7.1.
+
+mod outbox;
+pub mod socket;
 
 use std::{borrow::Cow, future::Future, time::Duration};
 
@@ -33,7 +36,7 @@ pub const TIMED_OUT_CODE: i32 = -32002;
 /// What a function answers to one call: the `result` as JSON text, or the `error` object.
 pub type Answer = Result<Box<RawValue>, ErrorObjectOwned>;
 
-/// Limits on one HTTP request.
+/// Limits on one HTTP request, and on one message of a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes in a body.

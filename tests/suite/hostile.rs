@@ -9,6 +9,7 @@ mod markers;
 mod outage;
 mod owners;
 mod rules;
+mod watching;
 
 use std::future::Future;
 

@@ -5,12 +5,15 @@
 
 pub mod client;
 pub mod dev;
+mod subscription;
 #[cfg(test)]
 mod testing;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use async_trait::async_trait;
 use serde_json::value::RawValue;
+
+pub use self::subscription::ChainSubscription;
 
 /// A block's number and hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -156,6 +159,11 @@ pub enum ChainError {
     /// The state at the asked block is gone (pruned): needs an archive node or a recorded read.
     #[error("the chain no longer has the state of block {0}")]
     StatePruned(B256),
+    /// It is not known how to subscribe.
+    #[error(
+        "the chain's subscriptions are not enabled on this node: its `chain.ws_url` is not set"
+    )]
+    NoSubscriptions,
 }
 
 impl ChainError {
@@ -197,6 +205,12 @@ pub trait Chain: Send + Sync + 'static {
         method: &str,
         params: Option<&RawValue>,
     ) -> Result<Box<RawValue>, ChainError>;
+    /// `eth_subscribe`, passed through as it is. What happens while the chain is not reachable is
+    /// not told later.
+    async fn subscribe(&self, params: Option<&RawValue>) -> Result<ChainSubscription, ChainError> {
+        let _ = params;
+        Err(ChainError::NoSubscriptions)
+    }
     /// Resolves when the head may have changed since `seen`, or after a polling interval.
     async fn head_changed(&self, seen: B256);
 }

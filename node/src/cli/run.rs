@@ -67,6 +67,7 @@ fn options(config: Config) -> Result<NodeOptions> {
         MarkerSigner::KeyFile(path) => Some(keys::read_marker_key(path)?),
     };
     let mut chain = RpcOptions::new(config.chain.url);
+    chain.ws_url = config.chain.ws_url;
     chain.poll_interval = config.chain.poll_interval;
     chain.timeout = config.chain.request_timeout;
     let push_blocks = enclave.limits.stranger_blocks / 2;
@@ -100,6 +101,8 @@ fn options(config: Config) -> Result<NodeOptions> {
             receipt_wait: config.rpc.receipt_wait,
             logs_max: config.rpc.logs_max,
             push_blocks,
+            filters_max: config.rpc.filters_max,
+            filters_per_tenant_max: config.rpc.filters_per_tenant_max,
         },
         confirmations: config.chain.confirmations,
         compare_pause: config.compare_interval,

@@ -63,6 +63,8 @@ pub struct Config {
 pub struct ChainConfig {
     /// JSON-RPC over HTTP. May carry credentials: not for logs.
     pub url: Url,
+    /// The same over a WebSocket, for `eth_subscribe`; `None`: that is not enabled.
+    pub ws_url: Option<Url>,
     /// Between two looks at the head.
     pub poll_interval: Duration,
     /// For one request.
@@ -86,6 +88,10 @@ pub struct RpcConfig {
     pub receipt_wait: Duration,
     /// Logs in one answer, at most.
     pub logs_max: usize,
+    /// Filters of all callers, at most.
+    pub filters_max: usize,
+    /// Filters of one caller, at most.
+    pub filters_per_tenant_max: usize,
 }
 
 /// The enclave.

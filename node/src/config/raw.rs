@@ -35,6 +35,7 @@ pub(super) struct RawNode {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawChain {
     pub(super) url: String,
+    pub(super) ws_url: Option<String>,
     pub(super) poll_interval_ms: Option<u64>,
     pub(super) request_timeout_ms: Option<u64>,
     pub(super) first_block: Option<u64>,
@@ -57,6 +58,10 @@ pub(super) struct RawRpc {
     pub(super) receipt_wait_ms: Option<u64>,
     pub(super) logs_max: Option<usize>,
     pub(super) auth: Option<RawAuth>,
+    pub(super) filters_max: Option<usize>,
+    pub(super) filters_per_tenant_max: Option<usize>,
+    #[serde(default)]
+    pub(super) ws: RawWs,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -76,6 +81,18 @@ pub(super) struct RawAuth {
     pub(super) requests_max: Option<usize>,
     pub(super) login_attempts_per_user_per_min: Option<u32>,
     pub(super) login_attempts_per_min: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWs {
+    pub(super) connections_max: Option<usize>,
+    pub(super) subscriptions_max: Option<usize>,
+    pub(super) subscriptions_per_connection_max: Option<usize>,
+    pub(super) messages_max: Option<usize>,
+    pub(super) queue_bytes_max: Option<usize>,
+    pub(super) patience_ms: Option<u64>,
+    pub(super) ping_interval_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -15,14 +15,14 @@ use super::{
     MarkerSigner, RpcConfig, amount, beside,
     raw::{
         NumberOrText, RawChain, RawConfig, RawEnclave, RawEnclaveLimits, RawEnclaveTimeouts,
-        RawLog, RawMarkers, RawRpc,
+        RawLog, RawMarkers, RawRpc, RawWs,
     },
 };
 use crate::{
     enclave::options::{EnclaveLimits, EnclaveTimeouts},
-    jsonrpc::Limits,
+    jsonrpc::{Limits, socket::SocketLimits},
     rpc::{self, Cors},
-    service::Confirmations,
+    service::{Confirmations, ServiceOptions},
 };
 
 const RPC_PORT: u16 = 8545;
@@ -89,6 +89,12 @@ impl Place<'_> {
         url.ok_or_else(|| {
             self.wrong(key, redacted(text), "a URL that starts with http:// or https://")
         })
+    }
+
+    fn ws_url(self, key: &str, text: &str) -> Result<Url, ConfigError> {
+        let url = Url::parse(text).ok().filter(|it| matches!(it.scheme(), "ws" | "wss"));
+        // The text may carry a password.
+        url.ok_or_else(|| self.wrong(key, redacted(text), "a URL that starts with ws:// or wss://"))
     }
 
     fn address(
@@ -162,6 +168,7 @@ fn chain(at: Place<'_>, raw: &RawChain) -> Result<ChainConfig, ConfigError> {
     let second = Duration::from_secs(1);
     Ok(ChainConfig {
         url: at.url("chain.url", &raw.url)?,
+        ws_url: raw.ws_url.as_deref().map(|it| at.ws_url("chain.ws_url", it)).transpose()?,
         poll_interval: at.millis("chain.poll_interval_ms", raw.poll_interval_ms, second)?,
         request_timeout: at.millis(
             "chain.request_timeout_ms",
@@ -206,13 +213,49 @@ fn rpc(at: Place<'_>, raw: &RawRpc) -> Result<RpcConfig, ConfigError> {
     let options = rpc::Options {
         limits,
         requests_max,
+        sockets: sockets(at, &raw.ws)?,
         cors: cors(at, raw)?,
         operator_methods,
         auth: super::auth::resolve(at, raw.auth.as_ref())?,
     };
     let receipt_wait = raw.receipt_wait_ms.map_or(RECEIPT_WAIT, Duration::from_millis);
     let logs_max = at.limit("rpc.logs_max", raw.logs_max, LOGS_MAX)?;
-    Ok(RpcConfig { listen, options, receipt_wait, logs_max })
+    let default = ServiceOptions::default();
+    Ok(RpcConfig {
+        listen,
+        options,
+        receipt_wait,
+        logs_max,
+        filters_max: at.limit("rpc.filters_max", raw.filters_max, default.filters_max)?,
+        filters_per_tenant_max: at.limit(
+            "rpc.filters_per_tenant_max",
+            raw.filters_per_tenant_max,
+            default.filters_per_tenant_max,
+        )?,
+    })
+}
+
+fn sockets(at: Place<'_>, raw: &RawWs) -> Result<SocketLimits, ConfigError> {
+    let default = SocketLimits::default();
+    let limit = |key: &str, value, default| at.limit(&format!("rpc.ws.{key}"), value, default);
+    let millis = |key: &str, value, default| at.millis(&format!("rpc.ws.{key}"), value, default);
+    Ok(SocketLimits {
+        connections_max: limit("connections_max", raw.connections_max, default.connections_max)?,
+        subscriptions_max: limit(
+            "subscriptions_max",
+            raw.subscriptions_max,
+            default.subscriptions_max,
+        )?,
+        subscriptions_per_connection_max: limit(
+            "subscriptions_per_connection_max",
+            raw.subscriptions_per_connection_max,
+            default.subscriptions_per_connection_max,
+        )?,
+        messages_max: limit("messages_max", raw.messages_max, default.messages_max)?,
+        queue_bytes_max: limit("queue_bytes_max", raw.queue_bytes_max, default.queue_bytes_max)?,
+        patience: millis("patience_ms", raw.patience_ms, default.patience)?,
+        ping_interval: millis("ping_interval_ms", raw.ping_interval_ms, default.ping_interval)?,
+    })
 }
 
 fn cors(at: Place<'_>, raw: &RawRpc) -> Result<Cors, ConfigError> {

@@ -86,6 +86,8 @@ struct Network {
 #[derive(Serialize)]
 struct Chain {
     url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ws_url: Option<String>,
     poll_interval_ms: u128,
     request_timeout_ms: u128,
     first_block: u64,
@@ -112,6 +114,9 @@ struct Rpc {
     operator_methods: bool,
     receipt_wait_ms: u128,
     logs_max: usize,
+    filters_max: usize,
+    filters_per_tenant_max: usize,
+    ws: Ws,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth: Option<Auth>,
 }
@@ -130,6 +135,17 @@ struct Auth {
     login_attempts_per_user_per_min: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     login_attempts_per_min: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Ws {
+    connections_max: usize,
+    subscriptions_max: usize,
+    subscriptions_per_connection_max: usize,
+    messages_max: usize,
+    queue_bytes_max: usize,
+    patience_ms: u128,
+    ping_interval_ms: u128,
 }
 
 #[derive(Serialize)]
@@ -184,6 +200,7 @@ fn chain(config: &Config) -> Chain {
     let chain = &config.chain;
     Chain {
         url: redacted(&chain.url),
+        ws_url: chain.ws_url.as_ref().map(redacted),
         poll_interval_ms: chain.poll_interval.as_millis(),
         request_timeout_ms: chain.request_timeout.as_millis(),
         first_block: chain.first_block,
@@ -214,6 +231,17 @@ fn rpc(config: &Config) -> Rpc {
         operator_methods: options.operator_methods,
         receipt_wait_ms: config.rpc.receipt_wait.as_millis(),
         logs_max: config.rpc.logs_max,
+        filters_max: config.rpc.filters_max,
+        filters_per_tenant_max: config.rpc.filters_per_tenant_max,
+        ws: Ws {
+            connections_max: options.sockets.connections_max,
+            subscriptions_max: options.sockets.subscriptions_max,
+            subscriptions_per_connection_max: options.sockets.subscriptions_per_connection_max,
+            messages_max: options.sockets.messages_max,
+            queue_bytes_max: options.sockets.queue_bytes_max,
+            patience_ms: options.sockets.patience.as_millis(),
+            ping_interval_ms: options.sockets.ping_interval.as_millis(),
+        },
         auth: auth(&options.auth),
     }
 }

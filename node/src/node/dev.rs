@@ -190,6 +190,7 @@ impl DevNetwork {
         let mut chain = RpcOptions::new(Url::parse(&self.server.url())?);
         // The chain is next door: its blocks are seen at once.
         chain.poll_interval = Duration::from_millis(20);
+        chain.ws_url = Some(Url::parse(&self.server.ws_url())?);
         Ok(NodeOptions {
             name: name.to_owned(),
             chain: Arc::new(RpcChain::new(chain)?),

@@ -312,10 +312,11 @@ fn tasks(
     (service, comparison): (&Arc<Service>, &Arc<Comparison>),
     compare_pause: Duration,
 ) -> Vec<JoinHandle<()>> {
-    let sending = Arc::clone(service);
+    let (sending, filtering) = (Arc::clone(service), Arc::clone(service));
     let (service, comparison) = (Arc::clone(service), Arc::clone(comparison));
     vec![
         until_stopped(stop, async move { sending.watch_sent().await }),
+        until_stopped(stop, async move { filtering.watch_filters().await }),
         until_stopped(stop, tell_head(Arc::clone(enclave), view)),
         until_stopped(stop, async move { service.watch_follower().await }),
         until_stopped(stop, async move { comparison.run(compare_pause).await }),

@@ -24,7 +24,7 @@ use super::params::Parameter;
 use crate::{
     chain::ChainError,
     enclave::{AskError, DistributeError},
-    service::{HealError, MarkerRefused, ReadError, SendError},
+    service::{HealError, MarkerRefused, ReadError, SendError, WatchError},
     state::StateError,
 };
 
@@ -36,6 +36,9 @@ const ENCLAVE: i32 = -50200;
 const UNAUTHORIZED: i32 = -40100;
 /// The number for a limit that is exceeded (EIP-1474). Some methods have limits of their own with it.
 const LIMIT: i32 = -32005;
+
+/// Besu's number for many things.
+const SERVER: i32 = -32000;
 
 const INTERNAL: &str = "Internal error";
 const TOO_MANY: &str = "Too many requests";
@@ -83,6 +86,15 @@ pub enum Refusal {
     NoEnclaveKey,
     /// The tenant asks more than it may.
     TooManyRequests,
+    /// Parameters of a subscription that do not say what is wanted.
+    Subscription {
+        /// What was expected, for people.
+        expected: &'static str,
+    },
+    /// The connection has no such subscription.
+    SubscriptionUnknown,
+    /// The connection has as many subscriptions as it may have.
+    TooManySubscriptions(usize),
 }
 
 impl Refusal {
@@ -173,6 +185,17 @@ impl From<Refusal> for ErrorObjectOwned {
             Refusal::TooManyRequests => {
                 let detail = "more requests than one tenant may make: try again in a second";
                 error(LIMIT, TOO_MANY, "TOO_MANY_REQUESTS", Some(detail.to_owned()))
+            }
+            Refusal::Subscription { expected } => {
+                let detail = Some(expected.to_owned());
+                error(INVALID_REQUEST_CODE, "Invalid Request", "INVALID_PARAMS", detail)
+            }
+            Refusal::SubscriptionUnknown => {
+                coded(SERVER, "Subscription not found", "SUBSCRIPTION_UNKNOWN")
+            }
+            Refusal::TooManySubscriptions(limit) => {
+                let detail = Some(format!("no more than {limit} subscriptions on one connection"));
+                error(LIMIT, "Limit exceeded", "LIMIT_EXCEEDED", detail)
             }
         }
     }
@@ -445,6 +468,18 @@ const fn read_answer(what: Read, cause: &ReadError) -> (i32, &'static str) {
     }
 }
 
+/// Why logs are not followed; `unknown` is the message for a filter that the caller has not.
+pub fn watch(unknown: &str, cause: &WatchError) -> ErrorObjectOwned {
+    let detailed = |number, message, code| error(number, message, code, Some(cause.to_string()));
+    match cause {
+        WatchError::FilterUnknown => detailed(SERVER, unknown, "FILTER_UNKNOWN"),
+        WatchError::TooMany { .. } => detailed(LIMIT, "Limit exceeded", "LIMIT_EXCEEDED"),
+        WatchError::Forgotten => detailed(SERVER, "History replaced", "HISTORY_REPLACED"),
+        WatchError::NoEntropy => detailed(INTERNAL_ERROR_CODE, INTERNAL, "NO_ENTROPY"),
+        WatchError::Read(cause) => read(Read::Logs, cause),
+    }
+}
+
 /// Why a group's history is not taken over again.
 pub fn heal(cause: &HealError) -> ErrorObjectOwned {
     let detailed = |number, message, code| error(number, message, code, Some(cause.to_string()));
@@ -485,6 +520,10 @@ pub fn forwarded(cause: &ChainError) -> ErrorObjectOwned {
             let data = data.clone().and_then(|it| RawValue::from_string(it).ok());
             ErrorObjectOwned::owned(number, message.clone(), data)
         }
+        ChainError::NoSubscriptions => {
+            let detail = Some(cause.to_string());
+            error(-32604, "Method not enabled", "METHOD_NOT_ENABLED", detail)
+        }
         ChainError::Unavailable { .. } | ChainError::StatePruned(_) => {
             error(INTERNAL_ERROR_CODE, NO_CHAIN, chain_code(cause), Some(cause.to_string()))
         }
@@ -502,6 +541,7 @@ fn chain_code(cause: &ChainError) -> &'static str {
         ChainError::Unavailable { .. } => "CHAIN_UNAVAILABLE",
         ChainError::Refused { .. } => "CHAIN_REFUSED",
         ChainError::StatePruned(_) => "CHAIN_STATE_PRUNED",
+        ChainError::NoSubscriptions => "METHOD_NOT_ENABLED",
     }
 }
 

@@ -9,9 +9,9 @@ use jsonrpsee_types::ErrorObjectOwned;
 
 use super::{
     error::{self, Read, Refusal},
-    objects, openrpc,
+    filters, objects, openrpc,
     params::{self, Parameter, Params},
-    reads, results,
+    reads, results, subscriptions,
 };
 use crate::{
     chain::BlockId,
@@ -45,8 +45,8 @@ pub const METHODS: &[Method] = &[
     Method { name: "priv_getBlockTransactions", parse: reads::block_transactions },
     Method { name: "priv_getCode", parse: code },
     Method { name: "priv_getEeaTransactionCount", parse: eea_transaction_count },
-    Method { name: "priv_getFilterChanges", parse: not_enabled },
-    Method { name: "priv_getFilterLogs", parse: not_enabled },
+    Method { name: "priv_getFilterChanges", parse: filters::changes },
+    Method { name: "priv_getFilterLogs", parse: filters::logs },
     Method { name: "priv_getLogs", parse: logs },
     Method { name: "priv_getPrivacyPrecompileAddress", parse: precompile_address },
     Method { name: "priv_getPrivateTransaction", parse: private_transaction },
@@ -55,11 +55,11 @@ pub const METHODS: &[Method] = &[
     Method { name: "priv_getTransaction", parse: private_transaction },
     Method { name: "priv_getTransactionCount", parse: transaction_count },
     Method { name: "priv_getTransactionReceipt", parse: receipt },
-    Method { name: "priv_newFilter", parse: not_enabled },
-    Method { name: "priv_subscribe", parse: not_enabled },
+    Method { name: "priv_newFilter", parse: filters::create },
+    Method { name: "priv_subscribe", parse: subscriptions::subscribe },
     Method { name: "priv_traceTransaction", parse: reads::trace_transaction },
-    Method { name: "priv_uninstallFilter", parse: not_enabled },
-    Method { name: "priv_unsubscribe", parse: not_enabled },
+    Method { name: "priv_uninstallFilter", parse: filters::uninstall },
+    Method { name: "priv_unsubscribe", parse: subscriptions::unsubscribe },
     Method { name: "privx_findFlexiblePrivacyGroup", parse: find_groups },
     Method { name: "privx_findOnChainPrivacyGroup", parse: find_groups },
     Method { name: "privx_findOnchainPrivacyGroup", parse: find_groups },
@@ -88,6 +88,11 @@ pub fn route(method: &str) -> Route {
         Err(_) if OWN_PREFIXES.iter().any(|it| method.starts_with(it)) => Route::Unknown,
         Err(_) => Route::Forward,
     }
+}
+
+/// Whether a method of ours is answered over a WebSocket only: elsewhere nobody could be told.
+pub fn needs_socket(method: &str) -> bool {
+    matches!(method, "priv_subscribe" | "priv_unsubscribe")
 }
 
 /// A request whose parameters were read.
@@ -142,6 +147,9 @@ pub enum Request {
     Read(reads::Request),
     /// The description of this API.
     Discover,
+    Filter(filters::Request),
+    /// Over a WebSocket only.
+    Subscription(subscriptions::Request),
     /// For operators only: see [`Self::is_for_operators`].
     Heal {
         group: GroupId,
@@ -167,7 +175,9 @@ impl Request {
             | Self::Logs { .. }
             | Self::FindGroups { .. }
             | Self::Read(_)
-            | Self::Discover => false,
+            | Self::Discover
+            | Self::Filter(_)
+            | Self::Subscription(_) => false,
         }
     }
 }
@@ -234,6 +244,9 @@ pub async fn execute(service: &Service, tenant: &Tenant, request: Request) -> An
         }
         Request::Read(request) => reads::execute(service, tenant, request).await,
         Request::Discover => jsonrpc::result(openrpc::document()),
+        Request::Filter(request) => filters::execute(service, tenant, request).await,
+        // A connection executes these itself.
+        Request::Subscription(_) => Err(Refusal::MethodNotEnabled.into()),
         Request::Heal { group, giver } => {
             let asked = service.heal(tenant, group, giver).await;
             asked.map_err(|error| {

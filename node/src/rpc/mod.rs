@@ -1,5 +1,5 @@
-//! The JSON-RPC API over HTTP: Besu's `eea_`, `priv_` and `privx_` methods, everything else passed
-//! through to the chain, health checks, on one port.
+//! The JSON-RPC API over HTTP and WebSocket: Besu's `eea_`, `priv_` and `privx_` methods, everything
+//! else passed through to the chain, health checks, on one port.
 //!
 //! The only place that knows methods, text forms and error numbers. It decides nothing: every
 //! request runs in the service in the name of a [`Tenant`](crate::service::Tenant), whom [`auth`]
@@ -7,12 +7,15 @@
 
 pub mod auth;
 pub mod error;
+pub mod filters;
 pub mod methods;
 pub mod objects;
 pub mod openrpc;
 pub mod params;
 pub mod reads;
 pub mod results;
+mod socket;
+pub mod subscriptions;
 
 use std::{
     sync::{
@@ -43,17 +46,22 @@ use self::{
     params::Params,
 };
 use crate::{
-    jsonrpc::{self, Answer, Limits},
+    jsonrpc::{
+        self, Answer, Limits,
+        socket::{SocketLimits, Sockets},
+    },
     service::{Readiness, Service},
 };
 
 /// How the API is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Limits on one HTTP request.
+    /// Limits on one HTTP request, or one message of a WebSocket.
     pub limits: Limits,
-    /// HTTP requests that run at the same time; further ones wait.
+    /// HTTP requests, and calls over WebSockets, that run at the same time; further ones wait.
     pub requests_max: usize,
+    /// Limits on WebSockets.
+    pub sockets: SocketLimits,
     /// Web pages that may call.
     pub cors: Cors,
     /// Whether operators' methods (`coterie_heal`) are answered on this port.
@@ -78,6 +86,7 @@ impl Default for Options {
         Self {
             limits: Limits::default(),
             requests_max: 256,
+            sockets: SocketLimits::default(),
             cors: Cors::None,
             operator_methods: false,
             auth: AuthOptions::None,
@@ -85,7 +94,8 @@ impl Default for Options {
     }
 }
 
-/// Serves the API on `listener` to whom `authenticator` lets in, until `stop`, then lets running requests end for up to 5 s.
+/// Serves the API on `listener` to whom `authenticator` lets in, until `stop`, then lets running
+/// requests end for up to 5 s.
 ///
 /// # Errors
 ///
@@ -96,26 +106,34 @@ pub async fn serve(
     (authenticator, options): (Arc<Authenticator>, Options),
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let app = router(service, authenticator, options);
+    let sockets = Sockets::new(options.sockets, stop.clone());
+    let app = router(service, authenticator, options, sockets.clone());
     let stopping = stop.clone();
     let server = axum::serve(listener, app)
         .with_graceful_shutdown(async move { stopping.cancelled().await });
+    let serving = async {
+        server.await?;
+        // The server lets them go: they are no requests any more.
+        sockets.closed().await;
+        Ok(())
+    };
     let patience = async {
         stop.cancelled().await;
         tokio::time::sleep(Duration::from_secs(5)).await;
     };
     tokio::select! {
-        ended = server.into_future() => ended,
+        ended = serving => ended,
         () = patience => Ok(()),
     }
 }
 
-/// The API as an axum router: `POST /`, `GET` on `/`, `/livez`, `/readyz`, and `POST /login` where
-/// this node issues tokens.
+/// The API as an axum router: `POST /`, WebSockets at `/`, `GET` on `/`, `/livez`, `/readyz`, and
+/// `POST /login` where this node issues tokens.
 pub fn router(
     service: Arc<Service>,
     authenticator: Arc<Authenticator>,
     options: Options,
+    sockets: Sockets,
 ) -> Router {
     let cors = cors(&options.cors);
     let permits = Semaphore::new(options.requests_max);
@@ -126,9 +144,11 @@ pub fn router(
         limits: options.limits,
         operator_methods: options.operator_methods,
         permits,
+        cors: options.cors,
+        sockets,
     };
     let mut router = Router::new()
-        .route("/", get(alive).post(rpc))
+        .route("/", get(socket::open).post(rpc))
         .route("/livez", get(alive))
         .route("/readyz", get(ready));
     if issues_tokens {
@@ -148,16 +168,19 @@ struct Server {
     limits: Limits,
     operator_methods: bool,
     permits: Semaphore,
+    cors: Cors,
+    sockets: Sockets,
 }
 
 impl Server {
-    /// Answers one call of `caller`. The same for every transport.
-    async fn answer(&self, caller: &Caller, method: &str, params: Option<&RawValue>) -> Answer {
+    /// Counts a call of `caller`, and sees whether its token permits it.
+    fn admit(&self, caller: &Caller, method: &str) -> Result<(), Refusal> {
         self.authenticator.count(caller).map_err(|_| Refusal::TooManyRequests)?;
-        let not_permitted = || Refusal::NotPermitted { permission: method.replacen('_', ":", 1) };
-        if !caller.permissions.allow(method) {
-            return Err(not_permitted().into());
-        }
+        if caller.permissions.allow(method) { Ok(()) } else { Err(not_permitted(method)) }
+    }
+
+    /// Answers one call of `caller` that was admitted. The same for every transport.
+    async fn answer(&self, caller: &Caller, method: &str, params: Option<&RawValue>) -> Answer {
         let tenant = caller.tenant.as_ref();
         let tenant = match (methods::route(method), tenant) {
             (Route::Forward, tenant) => {
@@ -167,6 +190,9 @@ impl Server {
             (Route::Own(_) | Route::Unknown, None) => return Err(Refusal::NoEnclaveKey.into()),
             (Route::Own(_) | Route::Unknown, Some(tenant)) => tenant,
         };
+        if methods::needs_socket(method) {
+            return Err(Refusal::MethodNotEnabled.into());
+        }
         match route(method, params)? {
             Routed::Own(request) if request.is_for_operators() && !self.operator_methods => {
                 Err(Refusal::MethodNotEnabled.into())
@@ -174,12 +200,16 @@ impl Server {
             Routed::Own(request)
                 if request.is_for_operators() && !caller.permissions.allow_by_name(method) =>
             {
-                Err(not_permitted().into())
+                Err(not_permitted(method).into())
             }
             Routed::Own(request) => methods::execute(&self.service, tenant, *request).await,
             Routed::Forward => Err(Refusal::MethodNotFound.into()),
         }
     }
+}
+
+fn not_permitted(method: &str) -> Refusal {
+    Refusal::NotPermitted { permission: method.replacen('_', ":", 1) }
 }
 
 /// A call that was read.
@@ -213,7 +243,10 @@ async fn rpc(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body) 
     let refusal = AtomicU16::new(0);
     let (server, caller, refused) = (&server, &caller, &refusal);
     let reply = jsonrpc::answer_http(body, &server.limits, |method, params| async move {
-        let answer = server.answer(caller, &method, params.as_deref()).await;
+        let answer = match server.admit(caller, &method) {
+            Ok(()) => server.answer(caller, &method, params.as_deref()).await,
+            Err(refusal) => Err(refusal.into()),
+        };
         if let Some(status) = answer.as_ref().err().and_then(error::http_status) {
             refused.store(status.as_u16(), Ordering::Relaxed);
         }

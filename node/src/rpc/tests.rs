@@ -79,18 +79,94 @@ fn what_is_not_ours_goes_to_the_chain() {
 
 #[test]
 fn methods_of_other_modes_are_not_enabled() {
-    for method in [
-        "priv_createPrivacyGroup",
-        "priv_deletePrivacyGroup",
-        "priv_findPrivacyGroup",
-        "priv_newFilter",
-        "priv_getFilterChanges",
-        "priv_getFilterLogs",
-        "priv_uninstallFilter",
-        "priv_subscribe",
-        "priv_unsubscribe",
-    ] {
+    for method in ["priv_createPrivacyGroup", "priv_deletePrivacyGroup", "priv_findPrivacyGroup"] {
         check_error(method, json!([]), -32604, "Method not enabled", "METHOD_NOT_ENABLED");
+    }
+}
+
+#[test]
+fn filters_are_of_a_group_and_have_an_id() {
+    use filters::Action;
+    let request = |action| Request::Filter(filters::Request { group: group(), action });
+    let id = "0x000102030405060708090a0b0c0d0e0f";
+    let parsed: crate::service::FilterId = id.parse().unwrap();
+    let range = LogRange::Blocks(BlockId::Number(17), BlockId::Latest);
+    let filter = LogFilter { range, addresses: vec![ALICE], topics: vec![] };
+    let params = json!([GROUP, {"fromBlock": 17, "address": ALICE}]);
+    check("priv_newFilter", params, request(Action::Create(filter)));
+    check("priv_getFilterChanges", json!([GROUP, id]), request(Action::Changes(Some(parsed))));
+    check("priv_getFilterLogs", json!([GROUP, id]), request(Action::Logs(Some(parsed))));
+    check("priv_uninstallFilter", json!([GROUP, id]), request(Action::Uninstall(Some(parsed))));
+    // Text that is no id is the id of no filter.
+    check("priv_getFilterChanges", json!([GROUP, "0x1"]), request(Action::Changes(None)));
+    let invalid = "Invalid filter params";
+    for (method, params) in [
+        ("priv_newFilter", json!([GROUP])),
+        ("priv_newFilter", json!([GROUP, {"fromBlock": "0x1", "blockHash": HASH}])),
+        ("priv_getFilterChanges", json!([GROUP])),
+        ("priv_getFilterLogs", json!([GROUP, 1])),
+        ("priv_uninstallFilter", json!([GROUP, null])),
+    ] {
+        check_error(method, params, -32602, invalid, "INVALID_PARAMS");
+    }
+    for method in ["priv_newFilter", "priv_getFilterChanges", "priv_uninstallFilter"] {
+        let params = json!([1, {}]);
+        let message = "Invalid privacy group params";
+        if method == "priv_newFilter" {
+            check_error(method, params, -32602, message, "INVALID_PARAMS");
+        } else {
+            check_error(method, json!([1, id]), -32602, message, "INVALID_PARAMS");
+            check_error(method, json!(["!!", id]), -32603, "Internal error", "INVALID_GROUP_ID");
+        }
+    }
+}
+
+#[test]
+fn subscriptions_are_to_logs_and_know_no_range() {
+    let request = |it| Request::Subscription(it);
+    let filter =
+        |addresses| LogFilter { range: LogRange::EVERYTHING, addresses, topics: Vec::new() };
+    for params in [json!([GROUP, "logs"]), json!([GROUP, "logs", null]), json!([GROUP, "logs", {}])]
+    {
+        let want = subscriptions::Request::Subscribe { group: group(), filter: filter(vec![]) };
+        check("priv_subscribe", params, request(want));
+    }
+    let params =
+        json!([GROUP, "logs", {"address": ALICE, "fromBlock": "0x5", "toBlock": "nothing"}]);
+    let want = subscriptions::Request::Subscribe { group: group(), filter: filter(vec![ALICE]) };
+    check("priv_subscribe", params, request(want));
+    let want = |id| request(subscriptions::Request::Unsubscribe { group: group(), id });
+    check("priv_unsubscribe", json!([GROUP, "0x1f"]), want(31));
+    check("priv_unsubscribe", json!([GROUP, "nonsense"]), want(0));
+    for (method, params) in [
+        ("priv_subscribe", json!([])),
+        ("priv_subscribe", json!([GROUP])),
+        ("priv_subscribe", json!([GROUP, "newHeads"])),
+        ("priv_subscribe", json!(["!!", "logs", {}])),
+        ("priv_subscribe", json!([GROUP, "logs", 1])),
+        ("priv_subscribe", json!([GROUP, "logs", {"address": "0xx"}])),
+        ("priv_unsubscribe", json!([GROUP])),
+        ("priv_unsubscribe", json!([1, "0x1"])),
+    ] {
+        check_error(method, params, -32600, "Invalid Request", "INVALID_PARAMS");
+    }
+}
+
+#[test]
+fn errors_of_watching_have_besus_words() {
+    use crate::service::WatchError;
+    let limit = WatchError::TooMany { limit: 1, of: "filters" };
+    for (cause, number, message, code) in [
+        (WatchError::FilterUnknown, -32000, "Filter not found", "FILTER_UNKNOWN"),
+        (limit, -32005, "Limit exceeded", "LIMIT_EXCEEDED"),
+        (WatchError::Forgotten, -32000, "History replaced", "HISTORY_REPLACED"),
+        (WatchError::NoEntropy, -32603, "Internal error", "NO_ENTROPY"),
+        (ReadError::NotAMember(group()).into(), -40100, "Unauthorized", "UNAUTHORIZED"),
+    ] {
+        let error = error::watch("Filter not found", &cause);
+        assert_eq!((error.code(), error.message()), (number, message));
+        let data: Value = serde_json::from_str(error.data().unwrap().get()).unwrap();
+        assert_eq!(data["code"], code);
     }
 }
 

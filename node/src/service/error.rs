@@ -213,6 +213,40 @@ pub enum ReadError {
     Enclave(#[from] EnclaveUnavailable),
 }
 
+/// Logs are not followed, or not any more.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WatchError {
+    /// The caller has no such filter for this group; it may have expired.
+    #[error("no such filter: it was not made for this group by this caller, or it has expired")]
+    FilterUnknown,
+    /// One more would be too many.
+    #[error("no more than {limit} {of}")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+        /// Of what: filters, filters of one caller, values in a filter.
+        of: &'static str,
+    },
+    /// The group's history was replaced, and what was told before is not known any more.
+    #[error(
+        "the group's history was replaced on this node: read its logs by priv_getLogs and begin again"
+    )]
+    Forgotten,
+    /// No entropy for an id.
+    #[error("this node has no entropy for an id: try again")]
+    NoEntropy,
+    /// It is not allowed, or reading failed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl From<StateError> for WatchError {
+    fn from(error: StateError) -> Self {
+        Self::Read(error.into())
+    }
+}
+
 /// A group's history is not taken over again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

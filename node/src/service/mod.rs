@@ -9,6 +9,7 @@ mod compare;
 mod confirmations;
 mod error;
 mod estimate;
+mod filters;
 mod following;
 mod late;
 mod limiter;
@@ -28,6 +29,7 @@ mod transactions;
 mod types;
 mod unmined;
 mod view;
+mod watch;
 
 use std::{
     sync::Arc,
@@ -40,8 +42,9 @@ use serde_json::value::RawValue;
 pub use self::{
     compare::{Compare, Comparison, Divergence},
     confirmations::Confirmations,
-    error::{HealError, MarkerRefused, ReadError, SendError},
+    error::{HealError, MarkerRefused, ReadError, SendError, WatchError},
     estimate::GasEstimate,
+    filters::FilterId,
     following::{Following, GroupEvent, TakeOver},
     late::LatePayloads,
     members::Members,
@@ -54,13 +57,16 @@ pub use self::{
         PrivateTransactionInfo, Reach, Readiness, Tenant,
     },
     view::View,
+    watch::{News, Watcher},
 };
 use self::{
+    filters::Filters,
     markers::{MarkerOptions, Markers},
     pulse::Pulse,
     unmined::Unmined,
+    watch::LogCache,
 };
-use crate::chain::ChainError;
+use crate::chain::{ChainError, ChainSubscription};
 
 /// Limits of the service.
 #[derive(Clone, Copy, Debug)]
@@ -72,11 +78,21 @@ pub struct ServiceOptions {
     /// Followed blocks after which a payload that is not mined is pushed again: half of what
     /// recipients keep a stranger's for.
     pub push_blocks: u64,
+    /// Filters of all callers, at most.
+    pub filters_max: usize,
+    /// Filters of one caller, at most.
+    pub filters_per_tenant_max: usize,
 }
 
 impl Default for ServiceOptions {
     fn default() -> Self {
-        Self { receipt_wait: Duration::from_secs(5), logs_max: 10_000, push_blocks: 500 }
+        Self {
+            receipt_wait: Duration::from_secs(5),
+            logs_max: 10_000,
+            push_blocks: 500,
+            filters_max: 8_192,
+            filters_per_tenant_max: 1_024,
+        }
     }
 }
 
@@ -90,6 +106,8 @@ pub struct Service {
     late: LatePayloads,
     comparison: Arc<Comparison>,
     unmined: Unmined,
+    filters: Filters,
+    logs: LogCache,
 }
 
 impl Service {
@@ -100,8 +118,17 @@ impl Service {
         let pulse = Pulse::new(view.following.clone());
         let unmined = Unmined::new(options.push_blocks);
         let comparison = Arc::new(Comparison::new(view.clone()));
-        let late = LatePayloads::default();
-        Self { view, markers, options, pulse, late, comparison, unmined }
+        Self {
+            view,
+            markers,
+            options,
+            pulse,
+            late: LatePayloads::default(),
+            comparison,
+            unmined,
+            filters: Filters::default(),
+            logs: LogCache::default(),
+        }
     }
 
     /// The caller of a node without authentication: its first enclave key.
@@ -167,5 +194,14 @@ impl Service {
         params: Option<&RawValue>,
     ) -> Result<Box<RawValue>, ChainError> {
         self.view.chain.request(method, params).await
+    }
+
+    /// Subscribes to something of the public chain, as it is.
+    pub async fn subscribe_to_chain(
+        &self,
+        _tenant: Option<&Tenant>,
+        params: Option<&RawValue>,
+    ) -> Result<ChainSubscription, ChainError> {
+        self.view.chain.subscribe(params).await
     }
 }

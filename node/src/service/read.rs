@@ -283,7 +283,8 @@ impl Service {
     }
 }
 
-fn matches(filter: &LogFilter, log: &Log) -> bool {
+/// Whether the filter's contracts and topics let a log through.
+pub(super) fn matches(filter: &LogFilter, log: &Log) -> bool {
     let address = filter.addresses.is_empty() || filter.addresses.contains(&log.address);
     let topics = log.topics();
     let all = filter.topics.iter().enumerate().all(|(at, wanted)| match topics.get(at) {
@@ -294,4 +295,4 @@ fn matches(filter: &LogFilter, log: &Log) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

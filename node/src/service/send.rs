@@ -81,9 +81,9 @@ impl Service {
             ChainError::Refused { code, message, .. } => {
                 SendError::Marker(marker_refused(code, message))
             }
-            error @ (ChainError::Unavailable { .. } | ChainError::StatePruned(_)) => {
-                SendError::Chain(error)
-            }
+            error @ (ChainError::Unavailable { .. }
+            | ChainError::StatePruned(_)
+            | ChainError::NoSubscriptions) => SendError::Chain(error),
         })?;
         let hash = marked.hash;
         self.look_after(payload, accepted.recipients, Some(marked));

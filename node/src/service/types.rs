@@ -158,6 +158,11 @@ pub enum LogRange {
     Block(B256),
 }
 
+impl LogRange {
+    /// From the first block on.
+    pub const EVERYTHING: Self = Self::Blocks(BlockId::Number(0), BlockId::Latest);
+}
+
 /// A privacy group as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupInfo {

@@ -6,6 +6,7 @@ mod logs;
 mod members;
 mod nodes;
 mod proof;
+mod replaced;
 mod resident;
 mod schema;
 pub(crate) mod seen;
@@ -25,12 +26,13 @@ use parking_lot::{Mutex, RwLock};
 pub use self::logs::LogsWanted;
 pub use self::members::Membership;
 pub use self::proof::{AccountProof, SlotProof};
+pub use self::replaced::{MarkerLogs, Replaced, Since, log_bytes};
 pub use self::seen::was_unread;
 pub use self::snapshot::{OpenAccount, Snapshot};
 pub use self::types::{
     Account, AccountChange, Decision, GroupBlock, GroupMarker, Reason, Receipt, StateChanges,
 };
-use self::{nodes::Nodes, resident::Resident};
+use self::{nodes::Nodes, replaced::Replacements, resident::Resident};
 use crate::{
     chain::{BlockRef, Header},
     store::{Batch, Store, StoreError, Table},
@@ -183,6 +185,7 @@ struct Inner {
     nodes: Arc<Nodes>,
     heads: RwLock<Heads>,
     resident: Mutex<Resident>,
+    replacements: Replacements,
     /// Held while writing: one writer at a time.
     writing: Mutex<()>,
 }
@@ -218,6 +221,7 @@ impl State {
             store,
             heads: RwLock::default(),
             resident: Mutex::new(Resident::new(half)),
+            replacements: Replacements::default(),
             writing: Mutex::new(()),
         };
         let state = Self { inner: Arc::new(inner) };
@@ -344,6 +348,66 @@ impl State {
         Ok(None)
     }
 
+    /// What a block did to the group, on whatever branch; `None` when it did nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails or is corrupt.
+    pub fn record(
+        &self,
+        group: GroupId,
+        block: BlockRef,
+    ) -> Result<Option<GroupBlock>, StateError> {
+        let key = schema::group_block_key(group, block);
+        let value = self.inner.store.get(Table::GroupBlocks, &key)?;
+        value.map(|value| schema::parse_group_block(block, &value)).transpose()
+    }
+
+    /// The receipt that a marker has in a block, on whatever branch.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails or is corrupt.
+    pub fn receipt_in(&self, marker: B256, block: B256) -> Result<Option<Receipt>, StateError> {
+        let key = schema::receipt_key(marker, block);
+        let value = self.inner.store.get(Table::Receipts, &key)?;
+        value.map(|value| Ok(schema::parse_receipt(&key, &value)?.1)).transpose()
+    }
+
+    /// The logs of the markers of a record, on whatever branch.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails or is corrupt.
+    pub fn marker_logs(&self, record: &GroupBlock) -> Result<Vec<MarkerLogs>, StateError> {
+        let executed = record.markers.iter().filter(|it| it.reason == Reason::Executed);
+        let mut found = Vec::new();
+        for GroupMarker { index, marker, .. } in executed {
+            if let Some(receipt) = self.receipt_in(*marker, record.block.hash)?
+                && !receipt.logs.is_empty()
+            {
+                found.push(MarkerLogs { marker: *marker, index: *index, logs: receipt.logs });
+            }
+        }
+        Ok(found)
+    }
+
+    /// How often anything but a new block was written: what is read between two equal answers
+    /// belongs together. `None` while it is being written; the follower tells when it is done.
+    pub fn epoch(&self) -> Option<u64> {
+        self.inner.replacements.epoch()
+    }
+
+    /// The moment that is now, for [`Self::replaced_since`].
+    pub fn moment(&self, group: GroupId) -> u64 {
+        self.inner.replacements.now(group)
+    }
+
+    /// Whether a group's records were replaced since a moment, and what they were then.
+    pub fn replaced_since(&self, group: GroupId, moment: u64) -> Since {
+        self.inner.replacements.since(group, moment)
+    }
+
     /// Which marker decided the payload on the followed branch.
     ///
     /// # Errors
@@ -396,22 +460,30 @@ impl State {
         }
     }
 
+    /// All groups with a record, on whatever branch.
+    fn stored_groups(&self) -> Result<Vec<GroupId>, StateError> {
+        let mut groups = Vec::new();
+        let (mut start, end) = (Vec::new(), schema::after(&[]));
+        while let Some((key, _)) =
+            self.inner.store.range(Table::GroupBlocks, &start, &end, 1)?.pop()
+        {
+            let (group, _) = schema::parse_group_block_key(&key)?;
+            groups.push(group);
+            start = schema::after(group.as_slice());
+        }
+        Ok(groups)
+    }
+
     fn read_heads(&self) -> Result<Heads, StateError> {
         let Some(followed) = self.inner.store.get(Table::Meta, schema::FOLLOWED_KEY)? else {
             return Ok(Heads::default());
         };
         let followed = schema::parse_block_ref(&followed)?;
         let mut groups = BTreeMap::new();
-        let mut start = Vec::new();
-        let end = schema::after(&[]);
-        while let Some((key, _)) =
-            self.inner.store.range(Table::GroupBlocks, &start, &end, 1)?.pop()
-        {
-            let (group, _) = schema::parse_group_block_key(&key)?;
+        for group in self.stored_groups()? {
             if let Some(record) = self.last_record(group, followed.number)? {
                 groups.insert(group, Arc::new(record));
             }
-            start = schema::after(group.as_slice());
         }
         Ok(Heads { followed: Some(followed), groups })
     }

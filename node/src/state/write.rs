@@ -1,13 +1,13 @@
 //! Writing: a followed block, a step back, a group's history. Each is one batch of the store, after
 //! which what is kept in memory is brought up to date.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use coterie_core::GroupId;
 
 use super::{
-    BlockCommit, Corruption, EMPTY_ROOT, GroupHistory, SCAN, Snapshot, State, StateError,
-    logs::put_log_index, members::put_changes, schema,
+    BlockCommit, Corruption, EMPTY_ROOT, GroupCommit, GroupHistory, Replaced, SCAN, Snapshot,
+    State, StateError, logs::put_log_index, members::put_changes, replaced::Difference, schema,
 };
 use crate::{
     chain::BlockRef,
@@ -36,6 +36,8 @@ impl State {
             return Err(StateError::NotNext { block: group.record.block, followed: block });
         }
         let mut batch = Batch::default();
+        let rewritten = self.decide_anew(block, &groups, &mut batch)?;
+        let _rewriting = (!rewritten.is_empty()).then(|| self.inner.replacements.begin());
         batch.put(Table::Blocks, block.hash.0, schema::header_value(&header));
         batch.put(Table::Canonical, block.number.to_be_bytes(), block.hash.0);
         batch.put(Table::Meta, schema::FOLLOWED_KEY, schema::block_ref_value(block));
@@ -63,6 +65,9 @@ impl State {
         }
         put_meta(&mut batch, meta);
         self.inner.store.commit(batch)?;
+        for (group, replaced) in rewritten {
+            self.inner.replacements.push(group, Some(replaced));
+        }
 
         let mut kept = Vec::new();
         let mut heads = self.inner.heads.write();
@@ -81,6 +86,37 @@ impl State {
             resident.keep(before, snapshot.saved());
         }
         Ok(())
+    }
+
+    /// Deletes what is stored of a block that was followed before, and left: it is decided anew,
+    /// and may be decided otherwise. The groups of which it is, and the logs that they had in it.
+    fn decide_anew(
+        &self,
+        block: BlockRef,
+        groups: &[GroupCommit],
+        batch: &mut Batch,
+    ) -> Result<Vec<(GroupId, Replaced)>, StateError> {
+        let mut rewritten = Vec::new();
+        if self.header(block.hash)?.is_none() {
+            return Ok(rewritten);
+        }
+        let mut known: BTreeSet<_> = self.stored_groups()?.into_iter().collect();
+        known.extend(groups.iter().map(|it| it.group));
+        for group in known {
+            let old = self.record(group, block)?;
+            let new = groups.iter().find(|it| it.group == group).map(|it| &it.record);
+            if old.as_ref() != new {
+                let logs = old.as_ref().map(|old| self.marker_logs(old)).transpose()?;
+                rewritten.push((group, Replaced::from([(block, logs.unwrap_or_default())])));
+            }
+            let key = schema::group_block_key(group, block);
+            batch.delete(Table::Members, key.clone());
+            batch.delete(Table::GroupBlocks, key);
+            for marker in old.into_iter().flat_map(|old| old.markers) {
+                batch.delete(Table::Receipts, schema::receipt_key(marker.marker, block.hash));
+            }
+        }
+        Ok(rewritten)
     }
 
     /// Writes a snapshot's new nodes and code, which nothing refers to yet; the same snapshot
@@ -122,6 +158,7 @@ impl State {
     /// [`StateError::NotFollowed`] when `to` is not on the followed branch.
     pub fn rewind(&self, to: BlockRef) -> Result<(), StateError> {
         let _writing = self.inner.writing.lock();
+        let _rewriting = self.inner.replacements.begin();
         let mut batch = Batch::default();
         match self.canonical(to.number)? {
             Some(hash) if hash == to.hash => {}
@@ -178,7 +215,8 @@ impl State {
             }
         }
         let mut batch = Batch::default();
-        self.delete_group(group, &mut batch)?;
+        let mut difference = Difference::new(&history.records);
+        self.delete_group(group, &mut batch, &mut difference)?;
         for record in &history.records {
             batch.put(
                 Table::GroupBlocks,
@@ -209,7 +247,9 @@ impl State {
         if let Some(snapshot) = &history.snapshot {
             snapshot.write(&mut batch);
         }
+        let _rewriting = self.inner.replacements.begin();
         self.inner.store.commit(batch)?;
+        self.inner.replacements.push(group, difference.finish());
 
         let before =
             self.inner.heads.read().groups.get(&group).map_or(EMPTY_ROOT, |head| head.root);
@@ -241,8 +281,13 @@ impl State {
     }
 
     /// Deletes a group's records of all branches, with the receipts of their markers, and what tells
-    /// where its logs are and who its members were.
-    fn delete_group(&self, group: GroupId, batch: &mut Batch) -> Result<(), StateError> {
+    /// where its logs are and who its members were. Notes what they had.
+    fn delete_group(
+        &self,
+        group: GroupId,
+        batch: &mut Batch,
+        difference: &mut Difference<'_>,
+    ) -> Result<(), StateError> {
         self.delete_log_index(group, batch)?;
         self.delete_members(group, batch)?;
         let mut start = schema::group_from(group, 0);
@@ -253,7 +298,11 @@ impl State {
             start = [last, &[0][..]].concat();
             for (key, value) in entries {
                 let (_, block) = schema::parse_group_block_key(&key)?;
-                for marker in schema::parse_group_block(block, &value)?.markers {
+                let record = schema::parse_group_block(block, &value)?;
+                if difference.differs(&record) {
+                    difference.add(block, self.marker_logs(&record)?);
+                }
+                for marker in record.markers {
                     batch.delete(Table::Receipts, schema::receipt_key(marker.marker, block.hash));
                 }
                 batch.delete(Table::GroupBlocks, key);

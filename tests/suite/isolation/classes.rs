@@ -43,6 +43,8 @@ enum Class {
     Logs,
     /// A marker's receipt or transaction.
     Marker,
+    /// Logs as they come, by an id that is its maker's.
+    Watch,
     /// Sending a transaction that must be refused.
     Send,
     /// Changes something, or needs a connection: compared elsewhere.
@@ -83,9 +85,9 @@ fn class(method: &str) -> Class {
         "priv_newFilter"
         | "priv_getFilterChanges"
         | "priv_getFilterLogs"
-        | "priv_uninstallFilter"
-        | "priv_subscribe"
-        | "priv_unsubscribe" => Class::Elsewhere,
+        | "priv_uninstallFilter" => Class::Watch,
+        // Over a WebSocket only.
+        "priv_subscribe" | "priv_unsubscribe" => Class::Elsewhere,
         other => panic!("{other} is a method of the node, but nobody said what it may tell whom"),
     }
 }
@@ -108,6 +110,7 @@ pub(super) fn relations(method: &str) -> &'static [Relation] {
         | Class::Root
         | Class::Logs
         | Class::Marker
+        | Class::Watch
         | Class::Send => &[Relation::Member, Relation::Removed, Relation::ReAdded, Relation::Never],
         Class::Elsewhere => &[],
     }
@@ -125,8 +128,10 @@ pub(super) fn check(
     let error = &answer["error"]["code"];
     let said = || format!("{relation:?} {request:#?}: {answer}\n{}", scenario.log());
     match (class(request.method), relation) {
-        (Class::State | Class::Call | Class::Logs, Relation::Never)
-        | (Class::State, Relation::Removed) => assert_eq!(*error, json!(-40100), "{}", said()),
+        (Class::State | Class::Call | Class::Logs | Class::Watch, Relation::Never)
+        | (Class::State | Class::Watch, Relation::Removed) => {
+            assert_eq!(*error, json!(-40100), "{}", said())
+        }
         (Class::Root, Relation::Never) => assert_eq!(*error, json!(-50100), "{}", said()),
         (Class::Root, Relation::Removed) => assert_eq!(*error, json!(-50100), "{}", said()),
         (Class::Count, Relation::Never) => assert_eq!(answer["result"], "0x0", "{}", said()),

@@ -18,7 +18,12 @@ pub(super) struct Request {
     pub(super) group: Option<GroupId>,
     /// The block that it names by number.
     pub(super) number: Option<u64>,
+    /// The filter whose id stands where the parameters say [`FILTER`].
+    pub(super) filter: Option<usize>,
 }
+
+/// Stands for the id of a filter, which every node chooses itself.
+pub(super) const FILTER: &str = "FILTER";
 
 /// Where requests come from.
 pub(super) struct Requests<'a> {
@@ -48,7 +53,8 @@ impl<'a> Requests<'a> {
 
     /// A method with random parameters; with none, if its answers are not compared.
     pub(super) fn of(&mut self, method: &'static str, tenant: usize) -> Request {
-        let mut request = Request { method, params: json!([]), group: None, number: None };
+        let mut request =
+            Request { method, params: json!([]), group: None, number: None, filter: None };
         match method {
             "privx_findFlexiblePrivacyGroup"
             | "privx_findOnChainPrivacyGroup"
@@ -87,6 +93,16 @@ impl<'a> Requests<'a> {
                 let limit = self.random.random_range(1..=20);
                 let ignored = self.random.random_bool(0.3);
                 request.params = json!([group, {"limit": limit, "ignored": ignored}]);
+            }
+            "priv_newFilter" => {
+                let group = self.group(tenant, &mut request);
+                request.params = json!([group, self.filter()]);
+            }
+            "priv_getFilterChanges" | "priv_getFilterLogs" | "priv_uninstallFilter" => {
+                let group = self.group(tenant, &mut request);
+                let filters = self.scenario.filters().len();
+                request.filter = (filters > 0).then(|| self.random.random_range(0..filters));
+                request.params = json!([group, FILTER]);
             }
             "priv_debugGetStateRoot" => {
                 let group = self.group(tenant, &mut request);

@@ -14,6 +14,7 @@ use coterie_node::{
         keys::{KeyPair, SecretKey},
         signature,
     },
+    jsonrpc::socket::Sockets,
     rpc::{
         self,
         auth::{
@@ -31,9 +32,13 @@ use rand::{
 };
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use super::{classes::Relation, requests::Request};
+use super::{
+    classes::Relation,
+    requests::{FILTER, Request},
+};
 use crate::simulation::{
     Action, Draft, Member, Parts, Pending, World, WorldOptions, envelope, text,
 };
@@ -80,6 +85,8 @@ pub(super) struct Scenario {
     routers: Vec<Router>,
     tokens: Vec<String>,
     expired: Vec<String>,
+    /// Ids of filters, by node: the shared one's, and its maker's own one's.
+    filters: Vec<Vec<Value>>,
 }
 
 /// Who asks.
@@ -126,13 +133,14 @@ impl Scenario {
             }
         }
         it.serve();
+        it.watch().await;
         it
     }
 
     fn new(seed: u64) -> Self {
         let world = World::with_options(WorldOptions::default(), |_| {});
         let pair = |number: usize| {
-            let secret = alloy_primitives::keccak256([b"tenant", &[number as u8][..]].concat());
+            let secret = alloy_primitives::keccak256(format!("tenant {number}"));
             KeyPair::from_secret(SecretKey::from_bytes(secret.0))
         };
         let pairs: Vec<KeyPair> = (0..TENANTS + OTHERS).map(pair).collect();
@@ -148,6 +156,7 @@ impl Scenario {
             routers: Vec::new(),
             tokens: Vec::new(),
             expired: Vec::new(),
+            filters: Vec::new(),
         };
         let parts = Parts {
             definition: Arc::clone(&it.world.definition),
@@ -199,16 +208,31 @@ impl Scenario {
         }
     }
 
-    /// What a node answers to somebody: status and body, through the whole API.
+    /// What a node answers to somebody, to be compared.
     pub(super) async fn answer(&self, node: usize, bearer: Bearer, request: &Request) -> Answer {
+        let mut answer = self.reply(node, bearer, request).await;
+        if request.method == "priv_newFilter"
+            && let Some(id) = answer.body.get_mut("result")
+        {
+            // A random id.
+            *id = json!(id.is_string());
+        }
+        answer
+    }
+
+    /// What a node answers to somebody: status and body, through the whole API.
+    async fn reply(&self, node: usize, bearer: Bearer, request: &Request) -> Answer {
         let token = match bearer {
             Bearer::Tenant(number) => self.tokens.get(number).map(String::as_str),
             Bearer::Expired(number) => self.expired.get(number).map(String::as_str),
             Bearer::Nobody => None,
         };
-        let body = json!({
-            "jsonrpc": "2.0", "id": 1, "method": request.method, "params": request.params
-        });
+        let mut params = request.params.clone();
+        let id = request.filter.and_then(|at| self.filters.get(at)?.get(node));
+        for param in params.as_array_mut().into_iter().flatten().filter(|it| *it == FILTER) {
+            *param = id.cloned().unwrap_or_else(|| json!("0x1"));
+        }
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": request.method, "params": params});
         let mut http = axum::http::Request::post("/");
         if let Some(token) = token {
             http = http.header("authorization", format!("Bearer {token}"));
@@ -217,7 +241,8 @@ impl Scenario {
         let reply = self.routers[node].clone().oneshot(http).await.unwrap();
         let status = reply.status().as_u16();
         let bytes = axum::body::to_bytes(reply.into_body(), usize::MAX).await.unwrap();
-        Answer { status, body: serde_json::from_slice(&bytes).unwrap() }
+        let body = serde_json::from_slice(&bytes).unwrap();
+        Answer { status, body }
     }
 
     /// Puts the API before the nodes; nothing happens after this.
@@ -237,7 +262,8 @@ impl Scenario {
             );
             let authenticator = Arc::new(authenticator.unwrap());
             let api = rpc::Options { operator_methods: true, ..rpc::Options::default() };
-            self.routers.push(rpc::router(service, authenticator, api));
+            let sockets = Sockets::new(api.sockets, CancellationToken::new());
+            self.routers.push(rpc::router(service, authenticator, api, sockets));
         }
         let key = SigningKey::read(SECRET, Algorithm::Hs256).unwrap();
         for (tokens, until) in [(&mut self.tokens, NOW + 60), (&mut self.expired, NOW - 60)] {
@@ -249,6 +275,36 @@ impl Scenario {
             };
             tokens.extend(self.tenants.iter().map(token));
         }
+    }
+
+    /// Every tenant makes a filter of each of its groups.
+    async fn watch(&mut self) {
+        for tenant in 0..TENANTS {
+            for group in self.groups.clone() {
+                let request = Request {
+                    method: "priv_newFilter",
+                    params: json!([group.id.to_base64(), {"fromBlock": "earliest"}]),
+                    group: Some(group.id),
+                    number: None,
+                    filter: None,
+                };
+                let mut ids = vec![Value::Null; 1 + TENANTS];
+                for node in [0, 1 + tenant] {
+                    let answer = self.reply(node, Bearer::Tenant(tenant), &request).await;
+                    ids[node] = answer.body["result"].clone();
+                }
+                if ids[0].is_string() {
+                    // Another tenant's own node has no such filter.
+                    ids.iter_mut().filter(|id| id.is_null()).for_each(|id| *id = json!("0x1"));
+                    self.filters.push(ids);
+                }
+            }
+        }
+    }
+
+    /// The filters that were made.
+    pub(super) fn filters(&self) -> &[Vec<Value>] {
+        &self.filters
     }
 
     /// The node that has a key to itself.

@@ -1,10 +1,11 @@
 //! The public chain over JSON-RPC: any Ethereum client, also behind load balancers that answer with
 //! lagging replicas, rate limits and fields left out.
 //!
-//! It polls; it has one endpoint and no subscriptions. What it fetches by hash is checked to be what
+//! It polls; it has one endpoint, and one for the subscriptions of clients. What it fetches by hash is checked to be what
 //! was asked for; beyond that the endpoint is trusted, as a node's own client is. Methods:
 //! <https://ethereum.github.io/execution-apis>.
 
+mod socket;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -22,12 +23,13 @@ use serde_json::{Value, json, value::RawValue};
 use url::Url;
 
 use self::{
+    socket::Subscriptions,
     transport::{Call, RpcError, Transport, TransportError},
     wire::{WireHeader, WireTransaction},
 };
 use super::{
-    Block, BlockId, BlockRef, Chain, ChainError, MinedTransaction, PublicAccount, PublicRead,
-    PublicValue,
+    Block, BlockId, BlockRef, Chain, ChainError, ChainSubscription, MinedTransaction,
+    PublicAccount, PublicRead, PublicValue,
 };
 
 /// How many parents are walked to answer BLOCKHASH on a branch: as far as BLOCKHASH reaches.
@@ -41,6 +43,8 @@ const SUBMIT: &str = "eth_sendRawTransaction";
 pub struct RpcOptions {
     /// Endpoint; user and password in it become basic authentication.
     pub url: Url,
+    /// Endpoint for subscriptions, a WebSocket; `None`: there are none.
+    pub ws_url: Option<Url>,
     /// Time for one HTTP request.
     pub timeout: Duration,
     /// Time between looks at the head.
@@ -60,6 +64,7 @@ impl RpcOptions {
     pub fn new(url: Url) -> Self {
         Self {
             url,
+            ws_url: None,
             timeout: Duration::from_secs(20),
             poll_interval: Duration::from_millis(500),
             response_bytes_max: 64 << 20,
@@ -85,6 +90,7 @@ impl std::fmt::Debug for RpcOptions {
 #[derive(Debug)]
 pub struct RpcChain {
     transport: Transport,
+    subscriptions: Option<Subscriptions>,
     poll_interval: Duration,
     /// The endpoint knows no `{"blockHash":…}` parameters (EIP-1898).
     numbers_only: AtomicBool,
@@ -98,8 +104,13 @@ impl RpcChain {
     /// The HTTP client cannot be made (no TLS roots, a URL that is not HTTP).
     pub fn new(options: RpcOptions) -> Result<Self, ChainError> {
         let poll_interval = options.poll_interval;
+        let subscriptions = options.ws_url.clone().map(|url| {
+            let (timeout, message_bytes_max) = (options.timeout, options.response_bytes_max);
+            Subscriptions::new(socket::Options { url, timeout, message_bytes_max })
+        });
         let transport = Transport::new(options)?;
-        Ok(Self { transport, poll_interval, numbers_only: AtomicBool::new(false) })
+        let numbers_only = AtomicBool::new(false);
+        Ok(Self { transport, subscriptions, poll_interval, numbers_only })
     }
 
     async fn call<T: serde::de::DeserializeOwned>(
@@ -419,6 +430,11 @@ impl Chain for RpcChain {
         params: Option<&RawValue>,
     ) -> Result<Box<RawValue>, ChainError> {
         self.transport.pass_through(method, params).await.map_err(|error| self.chain_error(error))
+    }
+
+    async fn subscribe(&self, params: Option<&RawValue>) -> Result<ChainSubscription, ChainError> {
+        let subscriptions = self.subscriptions.as_ref().ok_or(ChainError::NoSubscriptions)?;
+        subscriptions.subscribe(params.map_or("[]", RawValue::get)).await
     }
 
     async fn head_changed(&self, _seen: B256) {

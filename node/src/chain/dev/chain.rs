@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use super::{DevChain, TransactionError, block::MinedBlock, core::Core, rpc, state::code};
 use crate::chain::{
-    Block, BlockId, BlockRef, Chain, ChainError, Header, MarkerTransaction, MinedTransaction,
-    PublicAccount, PublicRead, PublicValue,
+    Block, BlockId, BlockRef, Chain, ChainError, ChainSubscription, Header, MarkerTransaction,
+    MinedTransaction, PublicAccount, PublicRead, PublicValue, subscription::refused,
 };
 
 /// How long [`Chain::head_changed`] waits on a chain that stands still.
@@ -97,11 +97,11 @@ impl Chain for DevChain {
         method: &str,
         params: Option<&RawValue>,
     ) -> Result<Box<RawValue>, ChainError> {
-        rpc::call(self, method, params).map_err(|error| ChainError::Refused {
-            code: error.code().into(),
-            message: error.message().to_owned(),
-            data: error.data().map(|it| it.get().to_owned()),
-        })
+        rpc::call(self, method, params).map_err(|error| refused(&error))
+    }
+
+    async fn subscribe(&self, params: Option<&RawValue>) -> Result<ChainSubscription, ChainError> {
+        rpc::subscribe(self, params).map_err(|error| refused(&error))
     }
 
     async fn head_changed(&self, seen: B256) {

@@ -109,11 +109,21 @@ fn commit(number: u64) -> BlockCommit {
 }
 
 async fn service(blocks: u64) -> Service {
-    let definition = Arc::new(NetworkDefinition::coterie("test", 1337, CODE_HASHES));
     let state = State::open(Arc::new(MemoryStore::new()), StateOptions::default()).unwrap();
     for number in 0..blocks {
         state.commit(commit(number)).unwrap();
     }
+    let followed = watch::Sender::new(state.followed().unwrap());
+    service_of(state, &followed, ServiceOptions::default()).await
+}
+
+/// A service of a state that somebody else writes and tells of.
+pub(in super::super) async fn service_of(
+    state: State,
+    followed: &watch::Sender<Option<BlockRef>>,
+    options: ServiceOptions,
+) -> Service {
+    let definition = Arc::new(NetworkDefinition::coterie("test", 1337, CODE_HASHES));
     let enclave = EmbeddedEnclave::offline(
         vec![KeyPair::generate().unwrap()],
         &Storage::Memory,
@@ -122,7 +132,7 @@ async fn service(blocks: u64) -> Service {
         Arc::new(Alone),
     );
     let following = Following {
-        followed: watch::channel(state.followed().unwrap()).1,
+        followed: followed.subscribe(),
         head: watch::channel(None).1,
         joining: watch::channel(Vec::new()).1,
         covered: watch::channel(std::collections::HashMap::default()).1,
@@ -138,7 +148,7 @@ async fn service(blocks: u64) -> Service {
         following,
     );
     let markers = MarkerOptions { key: None, gas_price_max: 0 };
-    Service::new(view, markers, ServiceOptions::default())
+    Service::new(view, markers, options)
 }
 
 #[tokio::test]

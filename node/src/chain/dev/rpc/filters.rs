@@ -112,10 +112,14 @@ fn changes(chain: &DevChain, id: u64) -> Answer {
     answer
 }
 
-/// The filter of a call. Unknown members are ignored, block numbers may be JSON numbers.
 fn filter(params: &Params) -> Result<Filter, ErrorObjectOwned> {
+    filter_at(params, 0)
+}
+
+/// The filter of a call. Unknown members are ignored, block numbers may be JSON numbers.
+pub(super) fn filter_at(params: &Params, index: usize) -> Result<Filter, ErrorObjectOwned> {
     let mut value: Value =
-        params.optional(0)?.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        params.optional(index)?.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
     if let Some(members) = value.as_object_mut() {
         members.retain(|name, _| {
             matches!(name.as_str(), "fromBlock" | "toBlock" | "blockHash" | "address" | "topics")
@@ -127,10 +131,11 @@ fn filter(params: &Params) -> Result<Filter, ErrorObjectOwned> {
         }
     }
     serde_json::from_value(value)
-        .map_err(|error| invalid_params(format!("invalid argument 0: {error}")))
+        .map_err(|error| invalid_params(format!("invalid argument {index}: {error}")))
 }
 
-fn in_range(filter: &Filter, number: u64) -> bool {
+/// Whether a block is in the filter's range.
+pub(super) fn in_range(filter: &Filter, number: u64) -> bool {
     let (from, to) = filter.extract_block_range();
     from.is_none_or(|from| number >= from) && to.is_none_or(|to| number <= to)
 }
@@ -177,7 +182,10 @@ fn query(chain: &DevChain, core: &Core, filter: &Filter) -> Result<Vec<Log>, Err
 }
 
 /// The logs of a block that a filter lets through.
-fn matching<'a>(block: &'a MinedBlock, filter: &'a Filter) -> impl Iterator<Item = Log> + 'a {
+pub(super) fn matching<'a>(
+    block: &'a MinedBlock,
+    filter: &'a Filter,
+) -> impl Iterator<Item = Log> + 'a {
     let some = filter.matches_bloom(block.header.logs_bloom());
     let transactions = if some { block.transactions.as_slice() } else { &[] };
     let logs =

@@ -1,13 +1,15 @@
 //! The development chain's JSON-RPC methods: what viem, ethers and web3 ask of a node, under the
 //! names and with the shapes of <https://ethereum.github.io/execution-apis>, errors as geth words them.
 //!
-//! It signs nothing (`eth_accounts` is empty) and has no subscriptions, proofs, traces or blobs.
+//! It signs nothing (`eth_accounts` is empty) and has no proofs, traces or blobs. Subscriptions are
+//! to new heads and logs, over a WebSocket.
 
 mod blocks;
 mod calls;
 mod fees;
 mod filters;
 mod params;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 
@@ -16,8 +18,8 @@ use alloy_primitives::{Address, B256, Bytes, U64, U256, hex, keccak256};
 use jsonrpsee_types::ErrorObjectOwned;
 use serde_json::{json, value::RawValue};
 
-pub(super) use self::filters::Filters;
 use self::params::Params;
+pub(super) use self::{filters::Filters, subscriptions::subscribe};
 use super::{DevChain, MineError, Mining, TransactionError, state::code};
 use crate::jsonrpc::{Answer, method_not_found, result};
 
@@ -25,7 +27,7 @@ use crate::jsonrpc::{Answer, method_not_found, result};
 pub(super) const SERVER_ERROR: i32 = -32000;
 
 /// An error with [`SERVER_ERROR`].
-fn server_error(message: impl Into<String>) -> ErrorObjectOwned {
+pub(super) fn server_error(message: impl Into<String>) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(SERVER_ERROR, message, None::<()>)
 }
 
@@ -39,6 +41,11 @@ impl From<MineError> for ErrorObjectOwned {
     fn from(error: MineError) -> Self {
         server_error(error.to_string())
     }
+}
+
+/// The id in the parameters of `eth_unsubscribe`.
+pub(super) fn subscription_id(params: Option<&RawValue>) -> Result<u64, ErrorObjectOwned> {
+    Params::parse(params)?.quantity(0)
 }
 
 /// Answers one call.

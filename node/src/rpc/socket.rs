@@ -1,0 +1,140 @@
+//! The API over a WebSocket: the same methods as over HTTP, and subscriptions.
+//!
+//! Who calls is found out once, when the connection is opened; when its token is good no longer, the
+//! connection is closed. A page in a browser may open one
+//! only if its origin may call over HTTP: browsers ask nobody before they open a WebSocket.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{
+        State,
+        ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::value::RawValue;
+
+use super::{
+    Cors, Routed, Server,
+    auth::{self, Caller},
+    error::Refusal,
+    methods::{self, Request},
+    route,
+    subscriptions::{self, Topic},
+};
+use crate::jsonrpc::{
+    Answer,
+    socket::{Calls, Turn},
+};
+
+/// `GET /`: opens a WebSocket, or tells that the server lives.
+pub(super) async fn open(
+    State(server): State<Arc<Server>>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) if headers.contains_key(header::SEC_WEBSOCKET_KEY) => {
+            return rejection.into_response();
+        }
+        Err(_) => return super::alive().await.into_response(),
+    };
+    let Ok(caller) = server.authenticator.authenticate_fresh(&headers).await else {
+        return auth::http::unauthorized();
+    };
+    if !may_open(&server.cors, &headers) {
+        return (StatusCode::FORBIDDEN, "this origin is not in rpc.cors_origins").into_response();
+    }
+    let Some(place) = server.sockets.place() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many connections").into_response();
+    };
+    let (sockets, limits) = (server.sockets.clone(), server.limits);
+    let session = Arc::new(Session { caller, server });
+    upgrade
+        .max_message_size(limits.body_bytes_max)
+        .max_frame_size(limits.body_bytes_max)
+        .on_upgrade(move |socket| sockets.serve(place, socket, session, limits))
+}
+
+/// Whether the page that asks may call; programs that are no browsers say no origin.
+fn may_open(cors: &Cors, headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    match cors {
+        Cors::Any => true,
+        Cors::Origins(origins) => origins.contains(origin),
+        Cors::None => false,
+    }
+}
+
+/// One connection.
+struct Session {
+    server: Arc<Server>,
+    caller: Caller,
+}
+
+impl Calls<Topic> for Session {
+    async fn call(
+        &self,
+        turn: &Turn<Topic>,
+        method: String,
+        params: Option<Box<RawValue>>,
+    ) -> Answer {
+        let Self { server, caller } = self;
+        server.admit(caller, &method)?;
+        let Ok(_place) = server.authenticator.enter(caller) else {
+            return Err(Refusal::TooManyRequests.into());
+        };
+        // Waiting counts as the call's own time. It is never closed.
+        let _permit = server.permits.acquire().await;
+        let (tenant, params) = (caller.tenant.as_ref(), params.as_deref());
+        match method.as_str() {
+            "eth_subscribe" => {
+                return subscriptions::subscribe_to_chain(&server.service, tenant, turn, params)
+                    .await;
+            }
+            "eth_unsubscribe" => return subscriptions::unsubscribe_from_chain(turn, params),
+            _ => {}
+        }
+        if methods::needs_socket(&method)
+            && let Some(tenant) = tenant
+            && let Routed::Own(request) = route(&method, params)?
+            && let Request::Subscription(request) = *request
+        {
+            return subscriptions::execute(&server.service, tenant, turn, request);
+        }
+        server.answer(caller, &method, params).await
+    }
+
+    async fn ended(&self) {
+        self.server.authenticator.ended(&self.caller).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(cors: &Cors, origin: Option<&'static str>, want: bool) {
+        let origin = origin.map(|it| (header::ORIGIN, HeaderValue::from_static(it)));
+        assert_eq!(may_open(cors, &origin.into_iter().collect()), want, "{cors:?}");
+    }
+
+    #[test]
+    fn pages_open_connections_only_from_origins_that_may_call() {
+        let listed = Cors::Origins(vec![HeaderValue::from_static("https://a.example")]);
+        for cors in [&Cors::None, &Cors::Any, &listed] {
+            check(cors, None, true);
+        }
+        check(&Cors::Any, Some("https://b.example"), true);
+        check(&Cors::None, Some("https://a.example"), false);
+        check(&listed, Some("https://a.example"), true);
+        check(&listed, Some("https://b.example"), false);
+        check(&listed, Some("null"), false);
+    }
+}
