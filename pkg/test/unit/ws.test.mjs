@@ -7,11 +7,16 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 import * as sdk from "@coterie/sdk";
+import Web3Quorum from "@coterie/sdk/compat";
+import { privacy } from "@coterie/sdk/ethers";
+import { privacyActions } from "@coterie/sdk/viem";
 import { webSocket } from "@coterie/sdk/ws";
+import { BrowserProvider } from "ethers";
+import { createClient, custom } from "viem";
 import WebSocket from "ws";
 
 import { eventually } from "../../../tests/js/lib/wait.mjs";
-import { GROUP, TO, errorString } from "./lib/data.mjs";
+import { GROUP, TO, errorString, log } from "./lib/data.mjs";
 import { Frame, Refusal, drop, hang, startSocketNode, withSocketNode } from "./lib/socket-node.mjs";
 
 const QUICK = { WebSocket, reconnectDelay: 1, reconnectDelayMax: 10 };
@@ -249,6 +254,31 @@ test("a server that opens no WebSocket says why", async () => {
       await assert.rejects(rpc.rpc("fine", []), (error) => error instanceof kind && error.message.includes(String(status)));
     }, {}, { verifyClient });
   }
+});
+
+test("viem, ethers and what replaces web3js-quorum take it as a provider", async () => {
+  const handlers = {
+    eth_chainId: "0x539",
+    eth_blockNumber: "0x7",
+    priv_getCode: () => { throw new Refusal(-40100, "Unauthorized"); },
+    priv_getLogs: [log(3)],
+  };
+  await withClient(handlers, async (_, __, transport) => {
+    const client = createClient({ transport: custom(transport) }).extend(privacyActions({}));
+    assert.equal(await client.request({ method: "eth_blockNumber" }), "0x7");
+    await assert.rejects(client.priv.getCode({ privacyGroupId: GROUP, address: TO }), sdk.UnauthorizedError);
+    const provider = new BrowserProvider(transport);
+    assert.equal(await provider.getBlockNumber(), 7);
+    provider.destroy();
+    const web3 = new Web3Quorum(transport);
+    assert.equal((await web3.priv.getLogs(GROUP, {})).length, 1);
+    // What ethers' contracts watch by.
+    const { client: reading } = privacy(transport, null, { privacyGroupId: GROUP });
+    for await (const { blockNumber } of reading.watchLogs({ privacyGroupId: GROUP, fromBlock: 0 })) {
+      assert.equal(blockNumber, 3n);
+      break;
+    }
+  });
 });
 
 test("wrong options are refused before anything is opened", () => {
