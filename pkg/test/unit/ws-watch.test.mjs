@@ -246,6 +246,24 @@ test("a watch that is left while it subscribes leaves no subscription", async ()
   });
 });
 
+test("what the node forgot with a connection is not taken away on the next", async () => {
+  let last = 0;
+  const handlers = { priv_subscribe: () => `0x${(last += 1)}` };
+  await withSocketNode({ ...chain().handlers, ...handlers }, (url) => webSocket(url, { WebSocket, reconnectDelay: 1 }), async (node, transport) => {
+    const told = [];
+    const end = transport.privSubscribe([GROUP, "logs", {}], (isTold) => told.push(isTold));
+    await eventually("it is subscribed", () => told.length === 1);
+    node.cut();
+    await eventually("it is subscribed again", () => told.length === 3);
+    assert.deepEqual(told, [true, false, true]);
+    end();
+    end();
+    assert.equal(await transport.request({ method: "eth_blockNumber" }), "0x0");
+    const gone = node.requests.filter(({ method }) => method === "priv_unsubscribe").map(({ params }) => params[1]);
+    assert.deepEqual(gone, ["0x2"]);
+  });
+});
+
 test("closing the transport ends a watch with an error", async () => {
   const it = chain();
   await watching(it, async (node, watch) => {
