@@ -26,6 +26,7 @@ export default defineConfig([
       viem: "src/viem.ts",
       ethers: "src/ethers.ts",
       compat: "src/compat/index.ts",
+      inspect: "src/inspect.ts",
     },
   },
   {

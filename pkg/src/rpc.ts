@@ -36,7 +36,7 @@ export interface Eip1193Provider {
     args: { method: string; params?: readonly unknown[] },
     options?: { retryCount?: number },
   ): Promise<unknown>;
-  /** As {@link Rpc.privSubscribe}; the transport of `@coterie/sdk/ws` has it. */
+  /** As {@link Rpc.privSubscribe}, without a `this`; the transport of `@coterie/sdk/ws` has it. */
   privSubscribe?: PrivSubscribe | undefined;
 }
 
@@ -206,7 +206,8 @@ export function requestRpc(provider: Eip1193Provider, timeoutMs = REQUEST_TIMEOU
     return provider.request({ method, params }, { retryCount: 0 });
   };
   // A wallet tells of changes; a client of viem does not change.
-  return new ProviderRpc(send, timeoutMs, typeof on === "function", provider.privSubscribe?.bind(provider));
+  const { privSubscribe } = provider;
+  return Object.assign(new ProviderRpc(send, timeoutMs, typeof on === "function"), { privSubscribe });
 }
 
 let lastId = 0;
@@ -303,7 +304,6 @@ class ProviderRpc implements Rpc {
     send: Send,
     timeoutMs: number,
     readonly movable = false,
-    readonly privSubscribe?: PrivSubscribe,
   ) {
     this.#send = send;
     this.#timeoutMs = timeoutMs;

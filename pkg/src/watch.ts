@@ -93,14 +93,14 @@ class Watch {
   #next = 0n;
   /** How many blocks to try at a time, when the node does not give all. */
   #span = MANY;
-  /** Between polls, as it is now. */
-  #pollMs: number;
-  /** Until the next poll. */
-  #restMs = 0;
+  /** Whether the node tells of logs. */
+  #isTold = false;
+  /** What was seen is not there, and nobody tells when it is known why. */
+  #isUnsure = false;
   /** Something was told, and not asked for yet. */
   #news = false;
   /** Ends a rest. */
-  #wake: (() => void) | undefined;
+  #wake = () => {};
 
   constructor(
     session: Session,
@@ -112,7 +112,6 @@ class Watch {
     this.#group = group;
     this.#filter = filter;
     this.#intervalMs = toCount(options.interval ?? session.polling.interval, "interval");
-    this.#pollMs = this.#intervalMs;
     this.#toldMs = options.interval ?? TOLD_INTERVAL_MS;
     const depth = toCount(options.reorgDepth ?? REORG_DEPTH, "reorgDepth");
     this.#depth = BigInt(Math.min(Math.floor(depth), Number.MAX_SAFE_INTEGER));
@@ -127,9 +126,9 @@ class Watch {
       await coreReady();
       this.#group = groupId(this.#group);
       unsubscribe = this.#session.node.privSubscribe?.([this.#group, "logs", this.#filter], (isTold) => {
-        this.#pollMs = isTold ? this.#toldMs : this.#intervalMs;
+        this.#isTold = isTold;
         this.#news = true;
-        this.#wake?.();
+        this.#wake();
       });
       this.#first = this.#next = await this.#persist(() => this.#start(from));
       for (;;) {
@@ -139,7 +138,7 @@ class Watch {
           yield log;
         }
         behind = more;
-        if (!more) await this.#rest(this.#restMs);
+        if (!more) await this.#rest(this.#isTold && !this.#isUnsure ? this.#toldMs : this.#intervalMs);
       }
     } catch (error) {
       if (!(error instanceof AbortError && signal.aborted)) throw error;
@@ -178,7 +177,7 @@ class Watch {
 
   /** The next logs; `more` when the node was not asked for all of them. `behind`: it was not before. */
   async #poll(behind: boolean): Promise<{ logs: PrivateLog[]; more: boolean }> {
-    this.#restMs = this.#pollMs;
+    this.#isUnsure = false;
     if (!behind) {
       try {
         return { logs: await this.#whole(), more: false };
@@ -256,11 +255,8 @@ class Watch {
     );
     if (highest >= 0n) {
       // Gone, or the node is not there yet. Read again after it says that it is.
-      if (!(await this.#isFollowed(highest))) {
-        // Nobody tells when it is.
-        this.#restMs = this.#intervalMs;
-        return { logs: [], found: [] };
-      }
+      this.#isUnsure = !(await this.#isFollowed(highest));
+      if (this.#isUnsure) return { logs: [], found: [] };
       found = await read();
     }
     const removed = missing(found).reverse();

@@ -13,6 +13,8 @@ mod isolation;
 #[cfg(test)]
 mod network;
 #[cfg(test)]
+mod rpc;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tidy;

@@ -4,9 +4,11 @@
 //! Speaks in the protocol's types: it knows neither JSON-RPC nor HTTP, and it never writes
 //! private state (a sent transaction returns through the chain like everyone else's).
 
+mod accounts;
 mod compare;
 mod confirmations;
 mod error;
+mod estimate;
 mod following;
 mod late;
 mod limiter;
@@ -20,6 +22,9 @@ mod read;
 mod receipts;
 mod send;
 mod sight;
+mod status;
+mod trace;
+mod transactions;
 mod types;
 mod unmined;
 mod view;
@@ -33,13 +38,17 @@ use coterie_core::{EnclaveKey, GroupId};
 use serde_json::value::RawValue;
 
 pub use self::{
-    compare::{Comparison, Divergence},
+    compare::{Compare, Comparison, Divergence},
     confirmations::Confirmations,
     error::{HealError, MarkerRefused, ReadError, SendError},
+    estimate::GasEstimate,
     following::{Following, GroupEvent, TakeOver},
     late::LatePayloads,
     members::Members,
     offers::offer_histories,
+    status::{GroupStatus, NodeCounts, NodeStatus},
+    trace::TransactionTrace,
+    transactions::{MarkedTransaction, PAGE_MAX, Place, TransactionPage, TransactionQuery},
     types::{
         CallOutcome, CallRequest, GroupInfo, LogFilter, LogRange, PrivateLog, PrivateReceipt,
         PrivateTransactionInfo, Reach, Readiness, Tenant,
@@ -79,6 +88,7 @@ pub struct Service {
     options: ServiceOptions,
     pulse: Pulse,
     late: LatePayloads,
+    comparison: Arc<Comparison>,
     unmined: Unmined,
 }
 
@@ -89,7 +99,9 @@ impl Service {
         let markers = Markers::new(chain, view.definition.chain_id, markers, followed);
         let pulse = Pulse::new(view.following.clone());
         let unmined = Unmined::new(options.push_blocks);
-        Self { view, markers, options, pulse, late: LatePayloads::default(), unmined }
+        let comparison = Arc::new(Comparison::new(view.clone()));
+        let late = LatePayloads::default();
+        Self { view, markers, options, pulse, late, comparison, unmined }
     }
 
     /// The caller of a node without authentication: its first enclave key.
@@ -121,6 +133,11 @@ impl Service {
         &self.late
     }
 
+    /// The comparison of state roots with other members, which somebody must run.
+    pub const fn comparison(&self) -> &Arc<Comparison> {
+        &self.comparison
+    }
+
     /// Takes a group's history over again from another member: for a node that lost payloads.
     /// Returns when the request was accepted; the log tells how it ends.
     ///
@@ -141,10 +158,11 @@ impl Service {
         self.view.following.requests.send(request).await.map_err(|_| HealError::NotFollowing)
     }
 
-    /// Passes a request on to the public chain as it is.
+    /// Passes a request on to the public chain as it is. What is public may also be asked by a caller
+    /// without an enclave key.
     pub async fn forward(
         &self,
-        _tenant: &Tenant,
+        _tenant: Option<&Tenant>,
         method: &str,
         params: Option<&RawValue>,
     ) -> Result<Box<RawValue>, ChainError> {

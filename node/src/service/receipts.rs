@@ -83,16 +83,55 @@ impl Service {
         self.shown(tenant, mined.block, receipt).await
     }
 
-    /// Whether a receipt in this block is the caller's to see, as a member of its group. A marker of
-    /// somebody who was no member is not the group's.
+    /// Whether a receipt in this block is the caller's to see, as a member of its group.
     fn may_see_receipt(
         &self,
         tenant: &Tenant,
         receipt: &Receipt,
         block: BlockRef,
     ) -> Result<bool, ReadError> {
-        let of_group = receipt.reason != Reason::NotAMember || tenant.reach == Reach::Node;
-        Ok(of_group && self.may_see(tenant, receipt.group, block)?)
+        if tenant.reach == Reach::Node {
+            return Ok(true);
+        }
+        Ok(match receipt.reason {
+            Reason::Executed
+            | Reason::Reverted
+            | Reason::OutOfGas
+            | Reason::TooManyPublicReads
+            | Reason::Nonce
+            | Reason::ChainId
+            | Reason::Value
+            | Reason::Signature
+            | Reason::Locked
+            | Reason::Version => {
+                let Some(group) = receipt.group else { return Ok(false) };
+                // In a group that did not exist yet these are no member's.
+                self.view.state.group_at(group, block.number)?.is_some()
+                    && self.may_see(tenant, receipt.group, block)?
+            }
+            Reason::Duplicate | Reason::Copied => {
+                self.may_see(tenant, receipt.group, block)?
+                    && self.may_see_decided(tenant, receipt.payload)?
+            }
+            // Sent by somebody who was no member, or nobody's: its recipients' only.
+            Reason::NotAMember
+            | Reason::Undecodable
+            | Reason::EnclaveSignature
+            | Reason::Late
+            | Reason::NotInHistory => false,
+        })
+    }
+
+    /// Whether a payload belongs to a group's history that the caller may see.
+    fn may_see_decided(&self, tenant: &Tenant, payload: PayloadKey) -> Result<bool, ReadError> {
+        if tenant.reach == Reach::Node {
+            return Ok(true);
+        }
+        let Some(decision) = self.view.state.decided(payload)? else { return Ok(false) };
+        let Some((block, receipt)) = self.stored(decision.marker)? else { return Ok(false) };
+        // What decided is never a duplicate itself.
+        let again = matches!(receipt.reason, Reason::Duplicate | Reason::Copied);
+        Ok(!again && self.may_see_receipt(tenant, &receipt, block)?)
     }
 
     /// Whether the caller may see the group's markers in this block.
@@ -122,13 +161,22 @@ impl Service {
         if self.may_see_receipt(tenant, &receipt, block)? {
             return self.with_transaction(Some(tenant), block, receipt).await.map(Some);
         }
-        if !self.view.enclave.recipients(receipt.payload).await?.contains(&tenant.key) {
+        if !self.holds(tenant, receipt.payload).await? {
             return Ok(None);
+        }
+        if self.may_see(tenant, receipt.group, block)? {
+            return self.with_transaction(Some(tenant), block, receipt).await.map(Some);
         }
         if self.adds(tenant, &receipt).await? {
             return Ok(None);
         }
         self.with_transaction(None, block, without_outcome(receipt)).await.map(Some)
+    }
+
+    /// Whether the caller has the payload: it was sent to it, or is in a history that it may see.
+    async fn holds(&self, tenant: &Tenant, payload: PayloadKey) -> Result<bool, ReadError> {
+        let recipients = self.view.enclave.recipients(payload).await?;
+        Ok(recipients.contains(&tenant.key) || self.may_see_decided(tenant, payload)?)
     }
 
     /// Whether the payload of another's marker adds the caller to a group. While the caller is no
@@ -190,7 +238,7 @@ impl Service {
         let Some(payload) = self.view.enclave.receive(key).await? else { return Ok(None) };
         let Some(signed) = transaction(&payload) else { return Ok(None) };
         // Whoever holds the payload can read it.
-        if !of_group && !self.view.enclave.recipients(key).await?.contains(&tenant.key) {
+        if !of_group && !self.holds(tenant, key).await? {
             return Ok(None);
         }
         let from = recover_sender(&signed);
@@ -340,7 +388,7 @@ fn without_outcome(receipt: Receipt) -> Receipt {
 }
 
 /// The payload that a mined marker names; `None` when it is no marker under the network's rules.
-fn marker_payload(
+pub(super) fn marker_payload(
     rules: Rules,
     hash: B256,
     mined: &MinedTransaction,
@@ -353,6 +401,6 @@ fn marker_payload(
 }
 
 /// The transaction in a payload, if it decodes.
-fn transaction(payload: &Payload) -> Option<SignedPrivateTransaction> {
+pub(super) fn transaction(payload: &Payload) -> Option<SignedPrivateTransaction> {
     Some(VersionedPrivateTransaction::from_text(&payload.text).ok()?.transaction)
 }

@@ -5,6 +5,7 @@ mod account;
 mod logs;
 mod members;
 mod nodes;
+mod proof;
 mod resident;
 mod schema;
 pub(crate) mod seen;
@@ -23,6 +24,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub use self::logs::LogsWanted;
 pub use self::members::Membership;
+pub use self::proof::{AccountProof, SlotProof};
 pub use self::seen::was_unread;
 pub use self::snapshot::{OpenAccount, Snapshot};
 pub use self::types::{
@@ -101,6 +103,9 @@ pub enum Corruption {
     /// A key or value of this table does not decode.
     #[error("an entry of table {} does not decode", .0.name())]
     BadRecord(Table),
+    /// Executing a marker's transaction again comes to something else than was stored.
+    #[error("executing the transaction of marker {0} again does not give its receipt")]
+    NotReproduced(B256),
     /// The database has no format number, or one that never was.
     #[error("the format number is missing")]
     NoFormat,

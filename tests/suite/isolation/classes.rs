@@ -4,7 +4,10 @@ use coterie_core::GroupId;
 use coterie_node::rpc::methods::METHODS;
 use serde_json::{Value, json};
 
-use super::{requests::Request, scenario::Scenario};
+use super::{
+    requests::Request,
+    scenario::{Answer, Scenario},
+};
 
 /// What a tenant is to what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +18,10 @@ pub(super) enum Relation {
     Never,
     /// It does not ask for a group.
     None,
+    /// It has no token.
+    NoToken,
+    /// Its token was good once.
+    ExpiredToken,
 }
 
 /// What a method is about.
@@ -46,6 +53,8 @@ enum Class {
 fn class(method: &str) -> Class {
     match method {
         "priv_getPrivacyPrecompileAddress"
+        | "rpc.discover"
+        | "rpc_discover"
         | "priv_createPrivacyGroup"
         | "priv_deletePrivacyGroup"
         | "priv_findPrivacyGroup" => Class::Public,
@@ -54,10 +63,20 @@ fn class(method: &str) -> Class {
         | "privx_findOnchainPrivacyGroup" => Class::Search,
         "priv_getTransactionCount" | "priv_getEeaTransactionCount" => Class::Count,
         "priv_call" => Class::Call,
-        "priv_getCode" => Class::State,
+        "priv_getCode"
+        | "priv_getBalance"
+        | "priv_getStorageAt"
+        | "priv_getProof"
+        | "priv_estimateGas"
+        | "priv_traceTransaction"
+        | "priv_getBlockTransactions" => Class::State,
         "priv_debugGetStateRoot" => Class::Root,
         "priv_getLogs" => Class::Logs,
-        "priv_getTransactionReceipt" | "priv_getPrivateTransaction" => Class::Marker,
+        "priv_getTransactionReceipt" | "priv_getPrivateTransaction" | "priv_getTransaction" => {
+            Class::Marker
+        }
+        // They tell of the node: which members are on others, what came late.
+        "coterie_groupStatus" | "coterie_status" => Class::Elsewhere,
         // For operators, who are no tenants.
         "coterie_heal" => Class::Elsewhere,
         "eea_sendRawTransaction" | "priv_distributeRawTransaction" => Class::Send,
@@ -66,8 +85,7 @@ fn class(method: &str) -> Class {
         | "priv_getFilterLogs"
         | "priv_uninstallFilter"
         | "priv_subscribe"
-        | "priv_unsubscribe"
-        | "priv_traceTransaction" => Class::Elsewhere,
+        | "priv_unsubscribe" => Class::Elsewhere,
         other => panic!("{other} is a method of the node, but nobody said what it may tell whom"),
     }
 }
@@ -121,6 +139,13 @@ pub(super) fn check(
         _ => assert!(*error != json!(-40100), "{}", said()),
     }
     relation
+}
+
+/// The one answer for everybody without a good token, whatever is asked.
+pub(super) fn unauthorized() -> Answer {
+    let error =
+        json!({"code": -40100, "message": "Unauthorized", "data": {"code": "UNAUTHORIZED"}});
+    Answer { status: 401, body: json!({"jsonrpc": "2.0", "id": null, "error": error}) }
 }
 
 /// Nothing later than the removal.

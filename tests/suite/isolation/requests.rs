@@ -43,6 +43,11 @@ impl<'a> Requests<'a> {
     pub(super) fn next(&mut self, tenant: usize) -> Request {
         let method = self.methods[self.next % self.methods.len()];
         self.next += 1;
+        self.of(method, tenant)
+    }
+
+    /// A method with random parameters; with none, if its answers are not compared.
+    pub(super) fn of(&mut self, method: &'static str, tenant: usize) -> Request {
         let mut request = Request { method, params: json!([]), group: None, number: None };
         match method {
             "privx_findFlexiblePrivacyGroup"
@@ -67,10 +72,21 @@ impl<'a> Requests<'a> {
                 };
                 request.params = json!([group, {"to": self.contract(), "data": data}, block]);
             }
-            "priv_getCode" => {
+            "priv_getCode" | "priv_getBalance" | "priv_getStorageAt" | "priv_getProof"
+            | "priv_estimateGas" => request.params = self.of_state(tenant, &mut request),
+            "priv_traceTransaction" => {
+                let marker = self.marker(&mut request);
+                // Of its group, mostly.
+                let own = request.group.filter(|_| self.random.random_bool(0.5));
+                let group =
+                    own.map_or_else(|| self.group(tenant, &mut request), |id| id.to_base64());
+                request.params = json!([group, marker]);
+            }
+            "priv_getBlockTransactions" => {
                 let group = self.group(tenant, &mut request);
-                let block = self.block(tenant, &mut request);
-                request.params = json!([group, self.contract(), block]);
+                let limit = self.random.random_range(1..=20);
+                let ignored = self.random.random_bool(0.3);
+                request.params = json!([group, {"limit": limit, "ignored": ignored}]);
             }
             "priv_debugGetStateRoot" => {
                 let group = self.group(tenant, &mut request);
@@ -85,12 +101,25 @@ impl<'a> Requests<'a> {
                 self.group(tenant, &mut request);
                 request.params = json!([self.refused(tenant, &request)]);
             }
-            "priv_getTransactionReceipt" | "priv_getPrivateTransaction" => {
+            "priv_getTransactionReceipt" | "priv_getPrivateTransaction" | "priv_getTransaction" => {
                 request.params = json!([self.marker(&mut request)]);
             }
             _ => {}
         }
         request
+    }
+
+    /// What the state after a block is asked.
+    fn of_state(&mut self, tenant: usize, request: &mut Request) -> Value {
+        let group = self.group(tenant, request);
+        let block = self.block(tenant, request);
+        let contract = self.contract();
+        match request.method {
+            "priv_getStorageAt" => json!([group, contract, "0x0", block]),
+            "priv_getProof" => json!([group, contract, ["0x0", "0x5"], block]),
+            "priv_estimateGas" => json!([group, {"to": contract, "data": VALUE}, block]),
+            _ => json!([group, contract, block]),
+        }
     }
 
     /// A group: more often one to which the tenant has a rare relation.

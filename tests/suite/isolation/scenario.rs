@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, Bytes};
+use axum::Router;
 use coterie_core::{
     EnclaveKey, GroupId, PayloadKey, contract_address,
     wire::{PrefixedPayload, marker_signature_digest},
@@ -13,8 +14,15 @@ use coterie_node::{
         keys::{KeyPair, SecretKey},
         signature,
     },
-    rpc::methods::{self, Route},
-    service::{Confirmations, Tenant},
+    rpc::{
+        self,
+        auth::{
+            Authenticator,
+            options::{Algorithm, AuthOptions, Source, TenantLimits, TokenOptions},
+            sign::SigningKey,
+        },
+    },
+    service::Confirmations,
     state::Membership,
 };
 use rand::{
@@ -23,6 +31,7 @@ use rand::{
 };
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use super::{classes::Relation, requests::Request};
 use crate::simulation::{
@@ -53,6 +62,8 @@ pub(super) struct Marked {
     pub(super) hash: B256,
     pub(super) group: GroupId,
     pub(super) number: u64,
+    payload: PayloadKey,
+    signer: u64,
 }
 
 /// What happened, and the nodes on which it did.
@@ -65,7 +76,32 @@ pub(super) struct Scenario {
     random: ChaCha8Rng,
     log: Vec<String>,
     signers: u64,
+    /// The API of the shared node, then of each tenant's own.
+    routers: Vec<Router>,
+    tokens: Vec<String>,
+    expired: Vec<String>,
 }
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bearer {
+    Tenant(usize),
+    /// Whose token was good.
+    Expired(usize),
+    Nobody,
+}
+
+/// What was answered.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Value,
+}
+
+/// What tokens are signed with.
+const SECRET: &str = "a secret of the tests, with thirty-two bytes or more";
+/// The time of day.
+const NOW: u64 = 2_000_000_000;
 
 impl Scenario {
     /// Plays the history of a seed.
@@ -78,13 +114,18 @@ impl Scenario {
                 0..12 => it.create().await,
                 12..50 => it.use_group().await,
                 50..75 => it.add().await,
-                75..95 => it.remove().await,
+                75..90 => it.remove().await,
+                90..95 => it.mark_again().await,
                 _ => it.empty_block().await,
             }
         }
         for _ in 0..it.random.random_range(1..4) {
             it.stranger().await;
+            if it.random.random_bool(0.5) {
+                it.mark_again().await;
+            }
         }
+        it.serve();
         it
     }
 
@@ -104,6 +145,9 @@ impl Scenario {
             random: ChaCha8Rng::seed_from_u64(seed),
             log: Vec::new(),
             signers: SIGNERS,
+            routers: Vec::new(),
+            tokens: Vec::new(),
+            expired: Vec::new(),
         };
         let parts = Parts {
             definition: Arc::clone(&it.world.definition),
@@ -121,11 +165,6 @@ impl Scenario {
     /// The node that all tenants share.
     pub(super) fn shared(&self) -> &Member {
         &self.world.members[0]
-    }
-
-    /// The tenant's own node.
-    pub(super) fn alone(&self, tenant: usize) -> &Member {
-        &self.world.members[1 + tenant]
     }
 
     /// What happened, for people.
@@ -160,21 +199,55 @@ impl Scenario {
         }
     }
 
-    /// What a node answers to a tenant.
-    pub(super) async fn answer(&self, node: &Member, tenant: usize, request: &Request) -> Value {
-        let caller = Tenant::holder(self.tenants[tenant].clone());
-        let params = serde_json::value::to_raw_value(&request.params).unwrap();
-        let Route::Own(method) = methods::route(request.method) else {
-            panic!("{} is no method of the node", request.method)
+    /// What a node answers to somebody: status and body, through the whole API.
+    pub(super) async fn answer(&self, node: usize, bearer: Bearer, request: &Request) -> Answer {
+        let token = match bearer {
+            Bearer::Tenant(number) => self.tokens.get(number).map(String::as_str),
+            Bearer::Expired(number) => self.expired.get(number).map(String::as_str),
+            Bearer::Nobody => None,
         };
-        let read = coterie_node::rpc::params::Params::new(Some(&params));
-        let answer = match read.and_then(|params| (method.parse)(&params)) {
-            Err(refusal) => Err(refusal.into()),
-            Ok(request) => methods::execute(&node.node().service, &caller, request).await,
-        };
-        match answer {
-            Ok(result) => json!({"result": serde_json::from_str::<Value>(result.get()).unwrap()}),
-            Err(error) => json!({"error": error}),
+        let body = json!({
+            "jsonrpc": "2.0", "id": 1, "method": request.method, "params": request.params
+        });
+        let mut http = axum::http::Request::post("/");
+        if let Some(token) = token {
+            http = http.header("authorization", format!("Bearer {token}"));
+        }
+        let http = http.body(axum::body::Body::from(body.to_string())).unwrap();
+        let reply = self.routers[node].clone().oneshot(http).await.unwrap();
+        let status = reply.status().as_u16();
+        let bytes = axum::body::to_bytes(reply.into_body(), usize::MAX).await.unwrap();
+        Answer { status, body: serde_json::from_slice(&bytes).unwrap() }
+    }
+
+    /// Puts the API before the nodes; nothing happens after this.
+    fn serve(&mut self) {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), SECRET).unwrap();
+        let mut options = TokenOptions::new(Source::SecretFile(secret.path().to_owned()));
+        options.rules.algorithm = Algorithm::Hs256;
+        options.tenants = TenantLimits { calls_per_s: u32::MAX, requests_max: usize::MAX >> 4 };
+        for number in 0..=TENANTS {
+            let service = Arc::clone(&self.world.members[number].node().service);
+            let authenticator = Authenticator::start(
+                AuthOptions::Tokens(Box::new(options.clone())),
+                service.default_tenant(),
+                self.world.members[number].keys.clone(),
+                Arc::new(|| NOW),
+            );
+            let authenticator = Arc::new(authenticator.unwrap());
+            let api = rpc::Options { operator_methods: true, ..rpc::Options::default() };
+            self.routers.push(rpc::router(service, authenticator, api));
+        }
+        let key = SigningKey::read(SECRET, Algorithm::Hs256).unwrap();
+        for (tokens, until) in [(&mut self.tokens, NOW + 60), (&mut self.expired, NOW - 60)] {
+            let token = |tenant: &EnclaveKey| {
+                let claims = json!({
+                    "exp": until, "permissions": ["*:*"], "privacyUserId": tenant.to_base64()
+                });
+                key.token(&claims).unwrap()
+            };
+            tokens.extend(self.tenants.iter().map(token));
         }
     }
 
@@ -234,7 +307,7 @@ impl Scenario {
         let id = id.expect("somebody");
         let block = self.mine(vec![Pending { data: id.as_slice().to_vec(), signer }]).await;
         let (hash, number) = (self.world.block(block.hash).markers[0].hash, block.number);
-        self.markers.push(Marked { hash, group: draft.group, number });
+        self.markers.push(Marked { hash, group: draft.group, number, payload: id, signer });
         let reasons: Vec<_> =
             self.world.members.iter().map(|member| member.node().reason(hash)).collect();
         self.note(format!("{:?}: {reasons:?}", draft.action));
@@ -267,6 +340,17 @@ impl Scenario {
 
     async fn empty_block(&mut self) {
         self.mine(Vec::new()).await;
+    }
+
+    /// An id is marked again: by the account that decides, or by somebody else.
+    async fn mark_again(&mut self) {
+        let Some(marked) = self.markers.choose(&mut self.random).copied() else { return };
+        let signer = if self.random.random_bool(0.5) { marked.signer } else { SIGNERS - 1 };
+        let data = marked.payload.as_slice().to_vec();
+        self.note(format!("{} of {} is marked again", marked.payload.0, marked.group));
+        let block = self.mine(vec![Pending { data, signer }]).await;
+        let hash = self.world.block(block.hash).markers[0].hash;
+        self.markers.push(Marked { hash, number: block.number, ..marked });
     }
 
     async fn create(&mut self) {

@@ -126,6 +126,7 @@ async fn service(blocks: u64) -> Service {
         head: watch::channel(None).1,
         joining: watch::channel(Vec::new()).1,
         covered: watch::channel(std::collections::HashMap::default()).1,
+        unread: Arc::default(),
         events: broadcast::channel(1).0,
         requests: mpsc::channel(1).0,
     };
