@@ -33,6 +33,14 @@ export default defineConfig([
     ...common,
     format: ["esm", "cjs"],
     dts: true,
+    // By itself, so that it can be beside `slim` as well: a common chunk would bring the default core.
+    // Errors of all copies know each other.
+    entry: { ws: "src/ws.ts" },
+  },
+  {
+    ...common,
+    format: ["esm", "cjs"],
+    dts: true,
     entry: { slim: "src/slim.ts" },
     plugins: [
       {
