@@ -554,8 +554,8 @@ fn memberships_are_those_of_the_followed_branch() {
     check_membership(&state, 1, 9, Membership::Never);
 }
 
-/// Blocks with logs: number, address, topics.
-type Logs = Vec<(u8, u8, Vec<u8>)>;
+/// A block with a log: number, address, topics.
+type LogAt = (u8, u8, Vec<u8>);
 
 fn word(seed: u8) -> B256 {
     B256::repeat_byte(seed)
@@ -619,7 +619,7 @@ proptest! {
         topics in vec(vec(1_u8..6, 0..3), 0..4),
         from in 0_u64..30, to in 0_u64..50,
     ) {
-        let logs: Logs = logs;
+        let logs: Vec<LogAt> = logs;
         let state = memory();
         for number in 1..40 {
             let of_block = logs.iter().filter(|log| log.0 == number);
@@ -628,7 +628,7 @@ proptest! {
             commit_logs(&state, header(u64::from(number), 0, 99), &of_block);
         }
         let found = found(&state, &addresses, &topics, from, to);
-        let has = |number: u64, test: &dyn Fn(&(u8, u8, Vec<u8>)) -> bool| {
+        let has = |number: u64, test: &dyn Fn(&LogAt) -> bool| {
             logs.iter().any(|log| u64::from(log.0) == number && test(log))
         };
         let want: Vec<u64> = (from..=to).filter(|number| {

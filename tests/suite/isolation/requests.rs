@@ -187,8 +187,13 @@ impl<'a> Requests<'a> {
         let mut filter = serde_json::Map::new();
         if self.random.random_bool(0.2) {
             let number = self.random.random_range(0..=head.number);
-            let at =
-                self.scenario.world.canonical().get(number as usize).map(|block| block.at.hash);
+            let at = self
+                .scenario
+                .world
+                .canonical()
+                .iter()
+                .find(|it| it.at.number == number)
+                .map(|it| it.at.hash);
             filter.insert("blockHash".into(), json!(at.unwrap_or(head.hash)));
         } else {
             for end in ["fromBlock", "toBlock"] {
