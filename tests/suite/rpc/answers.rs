@@ -13,10 +13,9 @@ use coterie_node::rpc::methods::METHODS;
 use super::{description::Described, *};
 use crate::artifacts::creation_code;
 
-/// Methods without a result in the table: over a WebSocket only, or with an id that another answer
-/// gave. They have tests of their own.
-const ELSEWHERE: [&str; 4] =
-    ["priv_getFilterChanges", "priv_getFilterLogs", "priv_subscribe", "priv_unsubscribe"];
+/// Methods without a result in the table, since they work over a WebSocket only. They have tests of
+/// their own.
+const ELSEWHERE: [&str; 2] = ["priv_subscribe", "priv_unsubscribe"];
 const TABLE: &str = "suite/rpc/answers.json";
 
 /// A group with a contract, its markers, and names for what differs from run to run.
@@ -55,6 +54,11 @@ impl Scene {
         let stranger = a.mark(Bytes::from(B256::repeat_byte(0x77))).await;
         scene.note("for nobody", &stranger).await;
         let next = signed(at(6), TxKind::Call(contract), [0x3f, 0xa4, 0xf2, 0x45]);
+        for name in ["{filter}", "{another filter}"] {
+            let params = json!([id.to_base64(), {"fromBlock": "earliest", "address": contract}]);
+            let filter = a.call("priv_newFilter", params).await;
+            scene.names.push((text(&filter), name.to_owned()));
+        }
         scene.names.push((next.to_string(), "{next}".to_owned()));
         scene.names.push((text(&payload), "{payload}".to_owned()));
         scene.names.push((contract.to_string().to_lowercase(), "{contract}".to_owned()));
@@ -122,6 +126,7 @@ fn steady(method: &str, answer: &mut Value) {
         }
         // Signed by keys that are made for each marker, and encrypted by chance.
         "eea_sendRawTransaction" | "priv_distributeRawTransaction" => *result = json!("{hash}"),
+        "priv_newFilter" => *result = json!("{id}"),
         _ => {}
     }
 }

@@ -42,6 +42,9 @@ const CALL_FAILED: &str = "Private transaction failed";
 pub(super) const ALWAYS: &[Failure] = &[
     failure(-32602, "Invalid params", "INVALID_PARAMS"),
     failure(-40100, "Unauthorized", "UNAUTHORIZED"),
+    failure(-40100, "Unauthorized", "NOT_PERMITTED"),
+    failure(-32600, "Invalid Request", "NO_ENCLAVE_KEY"),
+    failure(-32005, "Too many requests", "TOO_MANY_REQUESTS"),
 ];
 const STATE: &[Failure] =
     &[failure(-32603, INTERNAL, "STORE_FAILED"), failure(-32603, INTERNAL, "STATE_CORRUPT")];
@@ -77,6 +80,7 @@ const CALL: &[Failure] = &[
 const MARKER: &[Failure] = &[failure(-32603, INTERNAL, "NOT_A_MARKER")];
 const LIMIT: &[Failure] =
     &[failure(-32005, "Requested range exceeds maximum RPC range limit", "LIMIT_EXCEEDED")];
+const PLACES: &[Failure] = &[failure(-32005, "Limit exceeded", "LIMIT_EXCEEDED")];
 const JOINING: &[Failure] = &[failure(-32008, SYNCING, "JOINING")];
 const RECEIVE: &[Failure] = &[failure(-32603, INTERNAL, "ENCLAVE_UNAVAILABLE")];
 const COUNT: &[Failure] = &[
@@ -373,7 +377,7 @@ pub(super) const DOCS: &[Described] = &[
             summary: "Makes a filter for the group's logs, for the caller and this group only. It expires when it is not asked for a while.",
             params: &[A_GROUP, required("filter", "which logs", Is("Filter"))],
             result: ("the filter's id", Is("FilterId")),
-            errors: &[GROUP, FILTER, LIMIT, CHAIN, STATE],
+            errors: &[GROUP, FILTER, PLACES, CHAIN, STATE],
         },
     ),
     (
@@ -385,7 +389,10 @@ pub(super) const DOCS: &[Described] = &[
             errors: &[
                 GROUP,
                 FILTER,
-                &[failure(-32000, "Filter not found", "FILTER_NOT_FOUND")],
+                &[
+                    failure(-32000, "Filter not found", "FILTER_UNKNOWN"),
+                    failure(-32000, "History replaced", "HISTORY_REPLACED"),
+                ],
                 LIMIT,
                 CHAIN,
                 STATE,
@@ -401,7 +408,7 @@ pub(super) const DOCS: &[Described] = &[
             errors: &[
                 GROUP,
                 FILTER,
-                &[failure(-32000, "Logs filter not found", "FILTER_NOT_FOUND")],
+                &[failure(-32000, "Logs filter not found", "FILTER_UNKNOWN")],
                 LIMIT,
                 CHAIN,
                 STATE,
@@ -430,9 +437,10 @@ pub(super) const DOCS: &[Described] = &[
             errors: &[
                 GROUP,
                 &[
-                    failure(-32600, "Invalid Request", "INVALID_REQUEST"),
+                    failure(-32600, "Invalid Request", "INVALID_PARAMS"),
                     failure(-32604, "Method not enabled", "METHOD_NOT_ENABLED"),
                 ],
+                PLACES,
                 STATE,
             ],
         },
@@ -449,8 +457,8 @@ pub(super) const DOCS: &[Described] = &[
             errors: &[
                 GROUP,
                 &[
-                    failure(-32000, "Subscription not found", "SUBSCRIPTION_NOT_FOUND"),
-                    failure(-32600, "Invalid Request", "INVALID_REQUEST"),
+                    failure(-32000, "Subscription not found", "SUBSCRIPTION_UNKNOWN"),
+                    failure(-32600, "Invalid Request", "INVALID_PARAMS"),
                     failure(-32604, "Method not enabled", "METHOD_NOT_ENABLED"),
                 ],
                 STATE,
