@@ -26,7 +26,16 @@ export default defineConfig([
       viem: "src/viem.ts",
       ethers: "src/ethers.ts",
       compat: "src/compat/index.ts",
+      inspect: "src/inspect.ts",
     },
+  },
+  {
+    ...common,
+    format: ["esm", "cjs"],
+    dts: true,
+    // By itself, so that it can be beside `slim` as well: a common chunk would bring the default core.
+    // Errors of all copies know each other.
+    entry: { ws: "src/ws.ts" },
   },
   {
     ...common,

@@ -293,7 +293,8 @@ fn envelope(id: &RawValue, answer: &Answer) -> Vec<u8> {
     serde_json::to_vec(&it).unwrap_or_default()
 }
 
-fn failure(status: StatusCode, error: ErrorObjectOwned) -> Reply {
+/// The reply to a body that is not looked into.
+pub fn failure(status: StatusCode, error: ErrorObjectOwned) -> Reply {
     Reply { status, body: envelope(RawValue::NULL, &Err(error)).into() }
 }
 

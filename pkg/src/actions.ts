@@ -300,8 +300,8 @@ export async function call(session: Session, request: CallRequest): Promise<Hex>
   throw noBlock("priv_call", request.blockTag);
 }
 
-/** Why there is no state at a block. */
-function noBlock(method: string, blockTag: BlockTag = "latest"): PrivacyError {
+/** Why there is no state at a block. @internal */
+export function noBlock(method: string, blockTag: BlockTag = "latest"): PrivacyError {
   if (blockTag === "latest" || blockTag === "pending") {
     return new NodeSyncingError("the node has not followed any block yet", {
       code: "SYNCING",

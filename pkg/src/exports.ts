@@ -111,6 +111,7 @@ export {
   createRpc,
   type Eip1193Provider,
   type EthersLikeProvider,
+  type PrivSubscribe,
   type RequestHeaders,
   type HttpOptions,
   type RequestOptions,

@@ -126,6 +126,16 @@ export function toSignal(value: unknown): AbortSignal | undefined {
   return signal;
 }
 
+/** Headers of a request. */
+export function toHeaders(value: Readonly<Record<string, string>> | undefined): Headers {
+  try {
+    return new Headers(value);
+  } catch {
+    // The platform's error shows the value, which may be a token.
+    throw new InvalidInputError("headers must be names and values that HTTP allows");
+  }
+}
+
 /** A number that is given or has a default. */
 export function toOptional(value: Quantity | undefined, what: string, otherwise: bigint): bigint {
   return value === undefined ? otherwise : toBigInt(value, what);

@@ -21,7 +21,8 @@ const QUANTITY = /^0x[0-9a-fA-F]{1,64}$/;
 /** 32 bytes, or 91 for keys. */
 const KEY = /^(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{122}==)$/;
 
-function fail(what: string, expected: string): never {
+/** @internal */
+export function fail(what: string, expected: string): never {
   throw new InvalidResponseError(`the node's answer is invalid: ${what} is not ${expected}`);
 }
 
@@ -37,9 +38,11 @@ const quantity = pattern(QUANTITY, "a quantity in hex");
 const hash32 = pattern(/^0x[0-9a-fA-F]{64}$/, "a hash");
 const address20 = pattern(/^0x[0-9a-fA-F]{40}$/, "an address");
 const bloom = pattern(/^0x[0-9a-fA-F]{512}$/, "a bloom filter");
-const key = pattern(KEY, "an enclave key in base64");
+/** @internal */
+export const key = pattern(KEY, "an enclave key in base64");
 const id32 = pattern(/^[A-Za-z0-9+/]{43}=$/, "a group id of 32 bytes in base64");
-const text = pattern(/^[^]*$/, "a text");
+/** @internal */
+export const text = pattern(/^[^]*$/, "a text");
 
 export const toDataResult = (value: unknown, what: string): Hex => data(value, what) as Hex;
 export const toHashResult = (value: unknown, what: string): Hash => hash32(value, what) as Hash;
@@ -51,33 +54,37 @@ export function toNumberResult(value: unknown, what: string): bigint {
   return BigInt(quantity(value, what));
 }
 
-/** A number that fits a `number`: an index. */
-function index(value: unknown, what: string): number {
+/** A number that fits a `number`: an index. @internal */
+export function index(value: unknown, what: string): number {
   const number = toNumberResult(value, what);
   if (number > 0xffffffffn) fail(what, "an index");
   return Number(number);
 }
 
-function fields(value: unknown, what: string): Fields {
+/** @internal */
+export function fields(value: unknown, what: string): Fields {
   if (typeof value !== "object" || value === null || Array.isArray(value)) fail(what, "an object");
   return value as Fields;
 }
 
-function list(value: unknown, what: string): unknown[] {
+/** @internal */
+export function list(value: unknown, what: string): unknown[] {
   if (!Array.isArray(value)) fail(what, "a list");
   return value as unknown[];
 }
 
-/** `read` for what is there; null is as good as absent. */
-function optional<T>(value: unknown, what: string, read: (it: unknown, what: string) => T) {
+/** `read` for what is there; null is as good as absent. @internal */
+export function optional<T>(value: unknown, what: string, read: (it: unknown, what: string) => T) {
   return value === undefined || value === null ? undefined : read(value, what);
 }
 
-function keys(value: unknown, what: string): EnclaveKey[] {
+/** @internal */
+export function keys(value: unknown, what: string): EnclaveKey[] {
   return list(value, what).map((each) => key(each, what) as EnclaveKey);
 }
 
-function group(value: unknown, what: string): GroupId {
+/** @internal */
+export function group(value: unknown, what: string): GroupId {
   return id32(value, what) as GroupId;
 }
 

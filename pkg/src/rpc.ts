@@ -19,7 +19,7 @@ import {
   throwIfAborted,
   type RpcErrorBody,
 } from "./errors.js";
-import { kindOf, toCount } from "./input.js";
+import { kindOf, toCount, toHeaders } from "./input.js";
 import { TIMER_MS_MAX } from "./wait.js";
 import type { DecodedRevert, Hex } from "./types.js";
 
@@ -36,6 +36,8 @@ export interface Eip1193Provider {
     args: { method: string; params?: readonly unknown[] },
     options?: { retryCount?: number },
   ): Promise<unknown>;
+  /** As {@link Rpc.privSubscribe}, without a `this`; the transport of `@coterie/sdk/ws` has it. */
+  privSubscribe?: PrivSubscribe | undefined;
 }
 
 /**
@@ -116,6 +118,20 @@ export interface RequestOptions {
 }
 
 /**
+ * Has the node tell of logs: `priv_subscribe` with these parameters, also after the connection broke.
+ * `onChange` is told `true` when the node tells of logs from now on, and again whenever it has told
+ * of one, and `false` when it does so no more. Each time something may have been missed: ask for
+ * logs. Gives what ends it.
+ *
+ * @example
+ * const end = rpc.privSubscribe?.([privacyGroupId, "logs", {}], () => ask());
+ */
+export type PrivSubscribe = (
+  params: readonly unknown[],
+  onChange: (isTold: boolean) => void,
+) => () => void;
+
+/**
  * A node's JSON-RPC. Refusals are thrown as the classes of {@link classify}.
  *
  * @example
@@ -125,6 +141,8 @@ export interface Rpc {
   /** Whether it may reach another chain from one call to the next, as wallets do. */
   readonly movable?: boolean | undefined;
   rpc(method: string, params: readonly unknown[], options?: RequestOptions): Promise<unknown>;
+  /** Where the node can tell of logs by itself. */
+  readonly privSubscribe?: PrivSubscribe | undefined;
 }
 
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -188,7 +206,8 @@ export function requestRpc(provider: Eip1193Provider, timeoutMs = REQUEST_TIMEOU
     return provider.request({ method, params }, { retryCount: 0 });
   };
   // A wallet tells of changes; a client of viem does not change.
-  return new ProviderRpc(send, timeoutMs, typeof on === "function");
+  const { privSubscribe } = provider;
+  return Object.assign(new ProviderRpc(send, timeoutMs, typeof on === "function"), { privSubscribe });
 }
 
 let lastId = 0;
@@ -246,14 +265,7 @@ class HttpRpc implements Rpc {
 
   async #headers(): Promise<Record<string, string>> {
     const { headers } = this.#options;
-    const own = typeof headers === "function" ? await headers() : headers;
-    let all: Headers;
-    try {
-      all = new Headers(own);
-    } catch {
-      // The platform's error shows the value, which may be a token.
-      throw new InvalidInputError("headers must be names and values that HTTP allows");
-    }
+    const all = toHeaders(typeof headers === "function" ? await headers() : headers);
     if (this.#basic !== undefined && !all.has("authorization")) all.set("authorization", this.#basic);
     all.set("content-type", "application/json");
     // What a `fetch` of the caller's own can read.

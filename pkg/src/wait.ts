@@ -5,8 +5,15 @@ import { AbortError } from "./errors.js";
 /** The longest that a timer can be: with more it fires at once. */
 export const TIMER_MS_MAX = 0x7fffffff;
 
-/** Ends after `ms`, or rejects at once when the signal is aborted. */
-export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+/**
+ * Ends after `ms`, or rejects at once when the signal is aborted. `begun` is given what ends it
+ * earlier.
+ */
+export function pause(
+  ms: number,
+  signal?: AbortSignal,
+  begun?: (end: () => void) => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       reject(new AbortError(signal.reason));
@@ -16,10 +23,13 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
       clearTimeout(timer);
       reject(new AbortError(signal?.reason));
     };
-    const timer = setTimeout(() => {
+    const end = () => {
+      clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
       resolve();
-    }, Math.min(ms, TIMER_MS_MAX));
+    };
+    const timer = setTimeout(end, Math.min(ms, TIMER_MS_MAX));
+    begun?.(end);
     signal?.addEventListener("abort", onAbort, { once: true });
   });
 }

@@ -7,8 +7,9 @@
  * node that restarts has followed nothing for a while. A node that cannot be reached is asked until
  * it answers.
  *
- * The one place that knows how logs are got: a subscription by WebSocket will stand behind the same
- * iterator.
+ * Where the node tells of logs, by WebSocket, it is asked at once when there are some, and else
+ * seldom. What it tells is only a reason to ask: this way it is the same whether the connection
+ * breaks, the node restarts or nothing is told at all.
  */
 
 import { coreReady, groupId } from "./codec.js";
@@ -40,7 +41,10 @@ export interface WatchRequest extends Omit<LogFilter, "toBlock" | "blockHash"> {
 export interface WatchOptions {
   /** Ends the iteration, without an error. */
   readonly signal?: AbortSignal | undefined;
-  /** Between polls, in ms; the client's polling interval when absent. */
+  /**
+   * Between polls, in ms. When absent, the client's polling interval, or 30 seconds while the node
+   * tells of logs by itself.
+   */
   readonly interval?: number | undefined;
   /** How many blocks are asked for again, to notice reorganisations; 12 when absent. */
   readonly reorgDepth?: number | undefined;
@@ -49,6 +53,8 @@ export interface WatchOptions {
 }
 
 const REORG_DEPTH = 12;
+/** Between polls while the node tells of logs: should one not be told, it comes by then. */
+const TOLD_INTERVAL_MS = 30_000;
 const MANY = 1n << 64n;
 
 /** The logs that match, those of `fromBlock` on, or from now on. */
@@ -76,6 +82,8 @@ class Watch {
   readonly #filter: Record<string, unknown>;
   #signal: AbortSignal | undefined;
   readonly #intervalMs: number;
+  /** The same while the node tells of logs. */
+  readonly #toldMs: number;
   readonly #depth: bigint;
   readonly #onError: ((error: unknown) => void) | undefined;
   /** What was given out, of the blocks that are asked for again. */
@@ -85,6 +93,14 @@ class Watch {
   #next = 0n;
   /** How many blocks to try at a time, when the node does not give all. */
   #span = MANY;
+  /** Whether the node tells of logs. */
+  #isTold = false;
+  /** What was seen is not there, and nobody tells when it is known why. */
+  #isUnsure = false;
+  /** Something was told, and not asked for yet. */
+  #news = false;
+  /** Ends a rest. */
+  #wake = () => {};
 
   constructor(
     session: Session,
@@ -96,6 +112,7 @@ class Watch {
     this.#group = group;
     this.#filter = filter;
     this.#intervalMs = toCount(options.interval ?? session.polling.interval, "interval");
+    this.#toldMs = options.interval ?? TOLD_INTERVAL_MS;
     const depth = toCount(options.reorgDepth ?? REORG_DEPTH, "reorgDepth");
     this.#depth = BigInt(Math.min(Math.floor(depth), Number.MAX_SAFE_INTEGER));
     this.#onError = options.onError;
@@ -104,9 +121,15 @@ class Watch {
   async *run(from: string, signal: AbortSignal): AsyncGenerator<PrivateLog, void, undefined> {
     this.#signal = signal;
     let behind = false;
+    let unsubscribe: (() => void) | undefined;
     try {
       await coreReady();
       this.#group = groupId(this.#group);
+      unsubscribe = this.#session.node.privSubscribe?.([this.#group, "logs", this.#filter], (isTold) => {
+        this.#isTold = isTold;
+        this.#news = true;
+        this.#wake();
+      });
       this.#first = this.#next = await this.#persist(() => this.#start(from));
       for (;;) {
         const { logs, more } = await this.#persist(() => this.#poll(behind));
@@ -115,11 +138,19 @@ class Watch {
           yield log;
         }
         behind = more;
-        if (!more) await pause(this.#intervalMs, signal);
+        if (!more) await this.#rest(this.#isTold && !this.#isUnsure ? this.#toldMs : this.#intervalMs);
       }
     } catch (error) {
       if (!(error instanceof AbortError && signal.aborted)) throw error;
+    } finally {
+      unsubscribe?.();
     }
+  }
+
+  /** Waits until the time is over or something is told. */
+  async #rest(ms: number): Promise<void> {
+    if (!this.#news) await pause(ms, this.#signal, (end) => (this.#wake = end));
+    this.#news = false;
   }
 
   /** Tries until it succeeds, or fails for good. */
@@ -131,7 +162,7 @@ class Watch {
         if (!isTransient(error)) throw error;
         this.#onError?.(error);
       }
-      await pause(this.#intervalMs, this.#signal);
+      await this.#rest(this.#intervalMs);
     }
   }
 
@@ -146,6 +177,7 @@ class Watch {
 
   /** The next logs; `more` when the node was not asked for all of them. `behind`: it was not before. */
   async #poll(behind: boolean): Promise<{ logs: PrivateLog[]; more: boolean }> {
+    this.#isUnsure = false;
     if (!behind) {
       try {
         return { logs: await this.#whole(), more: false };
@@ -223,7 +255,8 @@ class Watch {
     );
     if (highest >= 0n) {
       // Gone, or the node is not there yet. Read again after it says that it is.
-      if (!(await this.#isFollowed(highest))) return { logs: [], found: [] };
+      this.#isUnsure = !(await this.#isFollowed(highest));
+      if (this.#isUnsure) return { logs: [], found: [] };
       found = await read();
     }
     const removed = missing(found).reverse();

@@ -9,7 +9,11 @@ mod core_vectors;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod isolation;
+#[cfg(test)]
 mod network;
+#[cfg(test)]
+mod rpc;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

@@ -31,9 +31,10 @@ use self::{
     operations::{Event, Simulation},
 };
 pub(crate) use self::{
+    member::{Member, Parts},
     model::Content,
     network::Tamper,
-    transactions::{Action, Look, text},
+    transactions::{Action, Look, envelope, private_transaction, text},
     world::{Draft, Pending, World, WorldOptions},
 };
 

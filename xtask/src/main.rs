@@ -8,6 +8,7 @@
 mod bench;
 mod contracts;
 mod demo;
+mod docs;
 mod require;
 mod sdk;
 mod snip;
@@ -47,6 +48,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Writes the pages that are made from the code: docs/rpc.md
+    Docs,
     /// Builds the npm package: pkg/wasm from the Rust core, pkg/dist from both
     Sdk {
         /// Build the core a second time elsewhere and fail if a byte differs
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Command::Test { full } => test::run(full),
         Command::Bench { names } => bench::run(&names),
         Command::Contracts { check } => contracts::run(check),
+        Command::Docs => docs::run(),
         Command::Sdk { check_reproducible } => sdk::run(check_reproducible),
     };
     match result {

@@ -81,7 +81,9 @@ impl Denied {
 ///
 /// # Errors
 ///
-/// The first rule broken, in the order of the protocol specification, 6.4.
+/// That the sender is no member of the group, else the first rule broken in the order of the
+/// protocol specification, 6.4. The order changes no verdict. This one tells the markers of
+/// strangers, which are nobody's but their recipients', from the group's own.
 pub fn check_execution(
     rules: Rules,
     group: &GroupFacts,
@@ -89,6 +91,9 @@ pub fn check_execution(
     payload_version: B256,
 ) -> Result<(), Denied> {
     let transaction = &signed.transaction;
+    if !group.members.is_empty() && !group.has_member(&transaction.private_from) {
+        return Err(Denied::NotAMember);
+    }
     let adding = is_adding(rules, transaction);
     if adding && !group.locked {
         return Err(Denied::NotLocked);
@@ -99,12 +104,10 @@ pub fn check_execution(
     if payload_version != group.version {
         return Err(Denied::Version);
     }
-    if group.has_member(&transaction.private_from) {
+    if !group.members.is_empty() {
         return Ok(());
     }
-    let founds = group.members.is_empty()
-        && adding
-        && added_keys(rules, transaction).contains(&transaction.private_from);
+    let founds = adding && added_keys(rules, transaction).contains(&transaction.private_from);
     if founds { Ok(()) } else { Err(Denied::NotAMember) }
 }
 
@@ -237,13 +240,29 @@ mod tests {
     #[test]
     fn the_payload_names_the_groups_version() {
         let unlocked = group(false, &[ALICE]);
-        let call = sent(BOB, TxKind::Call(CONTRACT), vec![]);
-        // The version is judged before the membership.
+        let call = sent(ALICE, TxKind::Call(CONTRACT), vec![]);
         assert_eq!(
             check_execution(Rules::Coterie, &unlocked, &call, B256::ZERO),
             Err(Denied::Version)
         );
-        check(&unlocked, &call, Err(Denied::NotAMember));
+        check(&unlocked, &call, Ok(()));
+    }
+
+    #[test]
+    fn a_stranger_is_told_nothing_of_the_group() {
+        let call = sent(BOB, TxKind::Call(CONTRACT), vec![]);
+        let add = managed(BOB, &adding(&[BOB]));
+        for locked in [true, false] {
+            for version in [VERSION, B256::ZERO] {
+                for signed in [&call, &add] {
+                    let group = group(locked, &[ALICE]);
+                    assert_eq!(
+                        check_execution(Rules::Coterie, &group, signed, version),
+                        Err(Denied::NotAMember)
+                    );
+                }
+            }
+        }
     }
 
     #[test]

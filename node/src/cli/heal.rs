@@ -1,12 +1,13 @@
 //! `coterie heal`: asks a running node, over its API, to take a group's history over again.
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use coterie_node::config::Config;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::HealArgs;
 
@@ -26,17 +27,29 @@ pub(super) fn run(args: &HealArgs) -> Result<()> {
         "method": "coterie_heal",
         "params": [args.group.to_base64(), giver],
     });
+    let token = args.token_file.as_deref().map(read_token).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let reply = runtime.block_on(ask(url, &request))?;
+    let reply = runtime.block_on(ask(url, &request, token))?;
     outcome(reply)?;
     println!("the node takes the history over again; its log tells how it ends");
     Ok(())
 }
 
-async fn ask(url: Url, request: &Value) -> Result<Reply> {
+/// The token in a file, which a line's end may follow.
+fn read_token(path: &Path) -> Result<Zeroizing<String>> {
+    let text = fs::read_to_string(path);
+    let text = Zeroizing::new(text.with_context(|| format!("cannot read {}", path.display()))?);
+    Ok(Zeroizing::new(text.trim().to_owned()))
+}
+
+async fn ask(url: Url, request: &Value, token: Option<Zeroizing<String>>) -> Result<Reply> {
     let unreachable = format!("no node answers at {}", url.origin().ascii_serialization());
     let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
-    let response = client.post(url).json(request).send().await.context(unreachable)?;
+    let mut request = client.post(url).json(request);
+    if let Some(token) = token {
+        request = request.bearer_auth(token.as_str());
+    }
+    let response = request.send().await.context(unreachable)?;
     response.json().await.context("what answers there is no JSON-RPC server")
 }
 
@@ -60,6 +73,9 @@ fn outcome(reply: Reply) -> Result<()> {
         }
         (Some("GROUP_UNKNOWN"), _) => {
             bail!("the node knows nothing of this group: name a member with --from KEY")
+        }
+        (Some("UNAUTHORIZED"), _) => {
+            bail!("the node asks for a token that permits coterie:heal: name it with --token-file")
         }
         (_, Some(detail)) => bail!("the node refused: {detail}"),
         (_, None) => bail!("the node refused: {}", error.message),
@@ -85,6 +101,7 @@ mod tests {
         let error = |data: Value| json!({"error": {"code": -1, "message": "No", "data": data}});
         check(error(json!({"code": "METHOD_NOT_ENABLED"})), Some("rpc.operator_methods = true"));
         check(error(json!({"code": "GROUP_UNKNOWN"})), Some("--from KEY"));
+        check(error(json!({"code": "UNAUTHORIZED"})), Some("--token-file"));
         check(error(json!({"code": "X", "detail": "a reason"})), Some("a reason"));
         check(error(json!("text")), Some("No"));
         check(json!({"error": {"code": -1, "message": "No"}}), Some("No"));

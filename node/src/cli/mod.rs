@@ -9,13 +9,20 @@ mod keys;
 mod logs;
 mod ready;
 mod run;
+mod token;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use coterie_core::{EnclaveKey, GroupId};
-use coterie_node::config::{Config, LogConfig, LogFormat, MarkerSigner, Severity};
+use coterie_node::{
+    config::{Config, LogConfig, LogFormat, MarkerSigner, Severity},
+    rpc::{
+        auth::{self, options::Algorithm},
+        openrpc,
+    },
+};
 use url::Url;
 
 /// Private groups on a public Ethereum chain.
@@ -47,9 +54,18 @@ enum Command {
     /// Make and look at key files
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Make keys and tokens for the API, and hashes of passwords
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Look at a configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the description of the JSON-RPC API: an OpenRPC document
+    Api {
+        /// As a page for people, in Markdown
+        #[arg(long)]
+        markdown: bool,
+    },
 }
 
 /// `coterie run`.
@@ -88,6 +104,9 @@ pub(crate) struct HealArgs {
     /// Take the history from the member with this enclave key, in base64
     #[arg(long, value_name = "KEY")]
     from: Option<EnclaveKey>,
+    /// The file with a token that permits coterie:heal, for a node that asks for tokens
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     #[command(flatten)]
     node: NodeAddress,
 }
@@ -144,6 +163,69 @@ pub(crate) enum KeyKind {
     Enclave,
     /// Signs markers on the public chain (secp256k1, 64 hex digits)
     Marker,
+}
+
+/// `coterie token`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a key pair and write it to files that do not exist yet
+    #[command(
+        after_help = "Examples:\n  coterie token key issuer                    (writes issuer.key.pem, issuer.pub.pem, issuer.jwks.json)\n  coterie token key issuer --algorithm ES256\n  coterie token key issuer --algorithm HS256  (writes issuer.secret)"
+    )]
+    Key {
+        /// The files' path, without extension
+        path: PathBuf,
+        /// What the key signs with: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or HS256
+        #[arg(long, value_name = "NAME", default_value_t = Algorithm::Rs256)]
+        algorithm: Algorithm,
+    },
+    /// Print a signed token
+    #[command(
+        after_help = "Example:\n  coterie token sign --key issuer.key.pem --privacy-user-id \"$(cat enclave.pub)\" --permission 'priv:*' --permission 'eea:*' --permission 'eth:*' --expires-in 3600"
+    )]
+    Sign(TokenSignArgs),
+    /// Print the bcrypt hash of a password, for a credentials file
+    #[command(
+        after_help = "Examples:\n  coterie token password --password-file pw.txt\n  read -rs PW; printf %s \"$PW\" | coterie token password"
+    )]
+    Password(PasswordArgs),
+}
+
+/// `coterie token sign`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TokenSignArgs {
+    /// The issuer's private key in PKCS #8 PEM; for HS256, the secret's file
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// What to sign with; the node's rpc.auth.algorithm must be the same
+    #[arg(long, value_name = "NAME", default_value_t = Algorithm::Rs256)]
+    algorithm: Algorithm,
+    /// The tenant's enclave key, in base64; without it, the token is for the chain's methods only
+    #[arg(long, value_name = "KEY")]
+    privacy_user_id: Option<EnclaveKey>,
+    /// What may be called: `*:*`, `priv:*` or `priv:call`; can be repeated
+    #[arg(long, value_name = "PERMISSION")]
+    permission: Vec<String>,
+    /// For how many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    expires_in: u64,
+    /// `aud`, when the node asks for one
+    #[arg(long, value_name = "TEXT")]
+    audience: Option<String>,
+    /// `iss`, when the node asks for one
+    #[arg(long, value_name = "TEXT")]
+    issuer: Option<String>,
+}
+
+/// `coterie token password`.
+#[derive(Debug, Args)]
+pub(crate) struct PasswordArgs {
+    /// The file whose first line is the password; without it, standard input
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// How costly: each step doubles the time
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(4..=14))]
+    cost: u32,
 }
 
 /// `coterie config`.
@@ -214,7 +296,16 @@ pub(crate) fn execute(cli: Cli) -> Result<()> {
         }
         Command::Heal(args) => heal::run(&args),
         Command::Keys(command) => keys::run(command),
+        Command::Token(command) => token::run(command),
         Command::Config(ConfigCommand::Check { config }) => check(&Config::load(&config)?),
+        Command::Api { markdown: true } => {
+            print!("{}", openrpc::page());
+            Ok(())
+        }
+        Command::Api { markdown: false } => {
+            println!("{:#}", openrpc::document());
+            Ok(())
+        }
     }
 }
 
@@ -237,7 +328,10 @@ fn check(config: &Config) -> Result<()> {
             file.display()
         );
     }
-    println!("not looked at: the chain, the peers, the ports");
+    if let Some(summary) = auth::check(&config.rpc.options.auth)? {
+        println!("{summary}");
+    }
+    println!("not looked at: the chain, the peers, the ports, the URL of a key set");
     Ok(())
 }
 
@@ -289,7 +383,13 @@ mod tests {
         check_help(&format!("coterie heal {group} --rpc a"), &["--rpc", "relative URL"]);
         check_help("coterie keys", &["generate", "show"]);
         check_help("coterie keys generate x --kind marked", &["marked", "marker"]);
-        check_help("coterie", &["run", "dev", "heal", "keys", "config"]);
+        check_help("coterie", &["run", "dev", "heal", "keys", "token", "config"]);
+        check_help("coterie token", &["key", "sign", "password"]);
+        check_help("coterie token key x --algorithm ES512", &["ES512 is not supported", "ES256"]);
+        check_help("coterie token key x --algorithm none", &["none", "RS256"]);
+        check_help("coterie token sign", &["--key <FILE>"]);
+        check_help("coterie token sign --key x --privacy-user-id AA==", &["32 or 91 bytes"]);
+        check_help("coterie token password --cost 31", &["31", "4..=14"]);
         check_help("coterie dev --help", &["coterie dev --members 5", "--block-time <MS>"]);
     }
 

@@ -5,8 +5,13 @@
 
 use std::{fmt, fs::File, path::Path};
 
+use url::{Host, Url};
+
 use super::{Config, MarkerSigner};
-use crate::service::Confirmations;
+use crate::{
+    rpc::auth::options::{AuthOptions, Source},
+    service::Confirmations,
+};
 
 /// Something that deserves attention.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +61,15 @@ fn files(config: &Config, found: &mut Vec<Problem>) {
     if let MarkerSigner::KeyFile(file) = &config.markers.signer {
         unreadable("markers.signing_key_file", file, found);
     }
+    if let AuthOptions::Tokens(options) = &config.rpc.options.auth {
+        match &options.source {
+            Source::PublicKeyFile(file) => unreadable("rpc.auth.public_key_file", file, found),
+            Source::SecretFile(file) => unreadable("rpc.auth.secret_file", file, found),
+            Source::JwksFile(file) => unreadable("rpc.auth.jwks_file", file, found),
+            Source::CredentialsFile(file) => unreadable("rpc.auth.credentials_file", file, found),
+            Source::JwksUrl(_) => {}
+        }
+    }
     if config.data_dir.exists() && !config.data_dir.is_dir() {
         let text = format!("{} is not a directory", config.data_dir.display());
         found.push(Problem { severity: Severity::Error, key: "node.data_dir", text });
@@ -72,10 +86,25 @@ fn network(config: &Config, found: &mut Vec<Problem>) {
             "markers are signed by random keys without balance: works where gas is free",
         );
     }
+    let is_open = config.rpc.options.auth == AuthOptions::None;
     if !config.rpc.listen.ip().is_loopback() {
         warn(
             "rpc.host",
-            "whoever reaches this port reads and sends in the name of the first enclave key",
+            if is_open {
+                "whoever reaches this port reads and sends in the name of the first enclave key"
+            } else {
+                "tokens and private data travel in clear: let a TLS proxy stand before this port"
+            },
+        );
+    }
+    if let AuthOptions::Tokens(options) = &config.rpc.options.auth
+        && let Source::JwksUrl(url) = &options.source
+        && url.scheme() == "http"
+        && !is_this_machine(url)
+    {
+        warn(
+            "rpc.auth.jwks_url",
+            "whoever is between here and there can give this node a key of their own: use https",
         );
     }
     let enclave = &config.enclave;
@@ -98,6 +127,15 @@ fn network(config: &Config, found: &mut Vec<Problem>) {
     if same_port && enclave.listen.port() != 0 {
         let text = "the enclave and the API cannot share a port".to_owned();
         found.push(Problem { severity: Severity::Error, key: "enclave.port", text });
+    }
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

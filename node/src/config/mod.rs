@@ -4,6 +4,7 @@
 //! Reading files is here, meaning is in `resolve` and pure. Secrets are not read: the
 //! configuration only says in which files they are. README.md explains every key.
 
+mod auth;
 mod check;
 mod definition;
 mod raw;

@@ -57,10 +57,30 @@ pub(super) struct RawRpc {
     pub(super) operator_methods: Option<bool>,
     pub(super) receipt_wait_ms: Option<u64>,
     pub(super) logs_max: Option<usize>,
+    pub(super) auth: Option<RawAuth>,
     pub(super) filters_max: Option<usize>,
     pub(super) filters_per_tenant_max: Option<usize>,
     #[serde(default)]
     pub(super) ws: RawWs,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAuth {
+    pub(super) algorithm: Option<String>,
+    pub(super) public_key_file: Option<PathBuf>,
+    pub(super) secret_file: Option<PathBuf>,
+    pub(super) jwks_file: Option<PathBuf>,
+    pub(super) jwks_url: Option<String>,
+    pub(super) credentials_file: Option<PathBuf>,
+    pub(super) audiences: Option<Vec<String>>,
+    pub(super) issuers: Option<Vec<String>>,
+    pub(super) leeway_s: Option<u64>,
+    pub(super) refresh_interval_ms: Option<u64>,
+    pub(super) calls_per_s: Option<u32>,
+    pub(super) requests_max: Option<usize>,
+    pub(super) login_attempts_per_user_per_min: Option<u32>,
+    pub(super) login_attempts_per_min: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -64,21 +64,26 @@ pub(super) fn resolve(
 
 /// The file that values come from, for errors.
 #[derive(Clone, Copy)]
-struct Place<'a> {
-    path: &'a Path,
+pub(super) struct Place<'a> {
+    pub(super) path: &'a Path,
 }
 
 impl Place<'_> {
-    fn wrong(self, key: &str, found: impl Into<String>, expected: &'static str) -> ConfigError {
+    pub(super) fn wrong(
+        self,
+        key: &str,
+        found: impl Into<String>,
+        expected: &'static str,
+    ) -> ConfigError {
         let (path, key) = (self.path.to_owned(), key.to_owned());
         ConfigError::Value { path, key, found: found.into(), expected }
     }
 
-    fn rule(self, rule: &'static str) -> ConfigError {
+    pub(super) fn rule(self, rule: &'static str) -> ConfigError {
         ConfigError::Rule { path: self.path.to_owned(), rule }
     }
 
-    fn url(self, key: &str, text: &str) -> Result<Url, ConfigError> {
+    pub(super) fn url(self, key: &str, text: &str) -> Result<Url, ConfigError> {
         let url = Url::parse(text).ok().filter(|it| matches!(it.scheme(), "http" | "https"));
         // The text may carry a password.
         url.ok_or_else(|| {
@@ -108,7 +113,7 @@ impl Place<'_> {
     }
 
     /// A duration that is not zero.
-    fn millis(
+    pub(super) fn millis(
         self,
         key: &str,
         value: Option<u64>,
@@ -122,7 +127,12 @@ impl Place<'_> {
     }
 
     /// A limit that is not zero.
-    fn limit(self, key: &str, value: Option<usize>, default: usize) -> Result<usize, ConfigError> {
+    pub(super) fn limit(
+        self,
+        key: &str,
+        value: Option<usize>,
+        default: usize,
+    ) -> Result<usize, ConfigError> {
         match value {
             None => Ok(default),
             Some(0) => Err(self.wrong(key, "0", "a limit above 0")),
@@ -200,8 +210,14 @@ fn rpc(at: Place<'_>, raw: &RawRpc) -> Result<RpcConfig, ConfigError> {
     let listen = at.address("rpc", raw.host.as_deref(), raw.port.unwrap_or(RPC_PORT))?;
     // Whoever reaches a port of this machine only is an operator, unless a proxy stands there.
     let operator_methods = raw.operator_methods.unwrap_or_else(|| listen.ip().is_loopback());
-    let (cors, sockets) = (cors(at, raw)?, sockets(at, &raw.ws)?);
-    let options = rpc::Options { limits, requests_max, sockets, cors, operator_methods };
+    let options = rpc::Options {
+        limits,
+        requests_max,
+        sockets: sockets(at, &raw.ws)?,
+        cors: cors(at, raw)?,
+        operator_methods,
+        auth: super::auth::resolve(at, raw.auth.as_ref())?,
+    };
     let receipt_wait = raw.receipt_wait_ms.map_or(RECEIPT_WAIT, Duration::from_millis);
     let logs_max = at.limit("rpc.logs_max", raw.logs_max, LOGS_MAX)?;
     let default = ServiceOptions::default();

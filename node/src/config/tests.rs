@@ -10,6 +10,7 @@ use coterie_core::{
 use tempfile::TempDir;
 
 use super::*;
+use crate::rpc::auth::options::{Algorithm, AuthOptions, LoginLimits, Source, TenantLimits};
 
 const MINIMAL: &str = r#"
     network = "network.toml"
@@ -47,6 +48,15 @@ const EVERY_KEY: &str = r#"
     operator_methods = true
     receipt_wait_ms = 200
     logs_max = 20
+    [rpc.auth]
+    algorithm = "ES256"
+    jwks_url = "https://user:pass@issuer.example/realm/secret/jwks.json?key=secret"
+    audiences = ["coterie"]
+    issuers = ["https://issuer.example"]
+    leeway_s = 30
+    refresh_interval_ms = 60000
+    calls_per_s = 100
+    requests_max = 5
     [enclave]
     host = "::"
     port = 0
@@ -171,6 +181,15 @@ fn every_key_of_the_node_is_understood() {
     assert_eq!(config.rpc.options.requests_max, 7);
     assert!(config.rpc.options.operator_methods);
     assert_eq!(config.rpc.options.limits.batch_calls_max, 10);
+    let AuthOptions::Tokens(auth) = &config.rpc.options.auth else { panic!() };
+    assert!(
+        matches!(&auth.source, Source::JwksUrl(url) if url.path() == "/realm/secret/jwks.json")
+    );
+    assert_eq!(auth.rules.algorithm, Algorithm::Es256);
+    assert_eq!(auth.rules.audiences, ["coterie"]);
+    assert_eq!(auth.rules.issuers, ["https://issuer.example"]);
+    assert_eq!((auth.rules.leeway_s, auth.refresh_interval), (30, Duration::from_secs(60)));
+    assert_eq!(auth.tenants, TenantLimits { calls_per_s: 100, requests_max: 5 });
     let origins = ["https://app.example", "http://localhost:3000"];
     let origins = origins.map(axum::http::HeaderValue::from_static).to_vec();
     assert_eq!(config.rpc.options.cors, rpc::Cors::Origins(origins));
@@ -194,6 +213,7 @@ fn every_key_of_the_node_is_understood() {
 
     let shown = config.resolved();
     assert!(shown.contains("https://chain.example/…"), "{shown}");
+    assert!(shown.contains("the key set at https://issuer.example/…"), "{shown}");
     for secret in ["user", "pass@", "token", "secret"] {
         assert!(!shown.contains(secret), "{shown}");
     }
@@ -360,6 +380,103 @@ fn problems_are_found_before_the_node_starts() {
     );
 }
 
+/// The keys of `[rpc.auth]` that exclude those of [`EVERY_KEY`].
+const OTHER_AUTH_KEYS: [&str; 6] = [
+    "public_key_file",
+    "secret_file",
+    "jwks_file",
+    "credentials_file",
+    "login_attempts_per_user_per_min",
+    "login_attempts_per_min",
+];
+
+fn with_auth(lines: &str) -> Files {
+    Files::new(&format!("{MINIMAL}\n[rpc.auth]\n{lines}\n"), NETWORK)
+}
+
+#[test]
+fn callers_are_authenticated_from_one_source() {
+    for (lines, source, algorithm) in [
+        ("public_key_file = \"a\"", Source::PublicKeyFile as fn(PathBuf) -> Source, "RS256"),
+        ("public_key_file = \"a\"\nalgorithm = \"ES384\"", Source::PublicKeyFile, "ES384"),
+        ("secret_file = \"a\"\nalgorithm = \"HS256\"", Source::SecretFile, "HS256"),
+        ("jwks_file = \"a\"\nalgorithm = \"PS512\"", Source::JwksFile, "PS512"),
+        (
+            "credentials_file = \"a\"\nlogin_attempts_per_user_per_min = 3\nlogin_attempts_per_min = 4",
+            Source::CredentialsFile,
+            "RS256",
+        ),
+    ] {
+        let files = with_auth(lines);
+        let config = files.load().unwrap();
+        let AuthOptions::Tokens(auth) = &config.rpc.options.auth else { panic!("{lines}") };
+        assert_eq!(auth.source, source(files.path("a")));
+        assert_eq!(auth.rules.algorithm.name(), algorithm);
+        let issues = lines.contains("login");
+        let limits = LoginLimits { per_user_per_min: 3, per_min: 4 };
+        assert_eq!(auth.login, if issues { limits } else { LoginLimits::default() });
+        assert_eq!(config.resolved().contains("login_attempts_per_min = 4"), issues);
+        let problems = config.problems();
+        let unreadable = |it: &Problem| it.key.starts_with("rpc.auth.") && it.text.contains("/a:");
+        assert_eq!(problems.iter().filter(|it| unreadable(it)).count(), 1, "{problems:?}");
+    }
+    let open = Files::new(MINIMAL, NETWORK).load().unwrap();
+    assert_eq!(open.rpc.options.auth, AuthOptions::None);
+    assert!(!open.resolved().contains("[rpc.auth]"));
+}
+
+#[test]
+fn mistakes_about_authentication_say_what_to_do() {
+    let check = |lines: &str, words: &[&str]| {
+        let text = message(&with_auth(lines).load().unwrap_err());
+        for word in words {
+            assert!(text.contains(word), "{word:?} is not in: {text}");
+        }
+    };
+    let key = |more: &str| format!("public_key_file = \"a\"\n{more}");
+    check("", &["exactly one of", "jwks_url"]);
+    check(&key("jwks_file = \"b\""), &["exactly one of"]);
+    check(
+        &key("algorithm = \"ES512\""),
+        &["rpc.auth.algorithm", "ES512 is not supported", "ES384"],
+    );
+    check(&key("algorithm = \"none\""), &["rpc.auth.algorithm", "none", "RS256"]);
+    check(&key("algorithm = \"rs256\""), &["rpc.auth.algorithm", "rs256", "RS256"]);
+    check(&key("algorithm = \"HS256\""), &["secret_file", "public keys"]);
+    check("jwks_file = \"a\"\nalgorithm = \"HS256\"", &["secret_file", "public keys"]);
+    check("secret_file = \"a\"", &["algorithm = \"HS256\""]);
+    check("secret_file = \"a\"\nalgorithm = \"RS256\"", &["secret_file", "only with it"]);
+    check("credentials_file = \"a\"\nalgorithm = \"ES256\"", &["this node signs", "leave"]);
+    check("credentials_file = \"a\"\nissuers = [\"x\"]", &["leave them out"]);
+    check(&key("login_attempts_per_min = 3"), &["credentials_file"]);
+    check(&key("audiences = []"), &["rpc.auth.audiences", "at least one"]);
+    check(&key("issuers = [\"\"]"), &["rpc.auth.issuers", "at least one"]);
+    check(&key("leeway_s = 301"), &["rpc.auth.leeway_s", "301", "300 seconds"]);
+    check(&key("calls_per_s = 0"), &["rpc.auth.calls_per_s", "above 0"]);
+    check(&key("requests_max = 0"), &["rpc.auth.requests_max", "above 0"]);
+    check(&key("refresh_interval_ms = 0"), &["rpc.auth.refresh_interval_ms", "above 0"]);
+    check(&key("public_key = \"x\""), &["public_key", "`public_key_file`"]);
+    check("jwks_url = \"file:///etc/passwd\"", &["rpc.auth.jwks_url", "http://"]);
+    let text = message(&with_auth("jwks_url = \"ftp://me:secret@a\"").load().unwrap_err());
+    assert!(!text.contains("secret@"), "{text}");
+}
+
+#[test]
+fn a_key_set_in_clear_and_tokens_in_clear_are_warned_of() {
+    let keys = |url: &str, host: &str| -> Vec<&'static str> {
+        let mut config = with_auth(&format!("jwks_url = \"{url}\"")).load().unwrap();
+        config.rpc.listen = format!("{host}:8545").parse().unwrap();
+        let problems = config.problems().into_iter().filter(|it| it.key.starts_with("rpc"));
+        problems.map(|it| it.key).collect()
+    };
+    assert_eq!(keys("https://issuer.example/", "127.0.0.1"), [""; 0]);
+    assert_eq!(keys("http://issuer.example/", "127.0.0.1"), ["rpc.auth.jwks_url"]);
+    for here in ["http://localhost:1/", "http://127.0.0.9/", "http://[::1]/"] {
+        assert_eq!(keys(here, "127.0.0.1"), [""; 0], "{here}");
+    }
+    assert_eq!(keys("https://issuer.example/", "0.0.0.0"), ["rpc.host"]);
+}
+
 /// The blocks of README.md that are fenced as TOML, by the file name in their first line.
 fn readme_blocks() -> std::collections::BTreeMap<String, String> {
     let readme = include_str!("../../../README.md").replace("\r\n", "\n");
@@ -388,6 +505,10 @@ fn the_files_in_the_readme_work() {
 fn the_readme_names_every_key() {
     let readme = include_str!("../../../README.md");
     let table: toml::Table = EVERY_KEY.parse().unwrap();
+    for key in OTHER_AUTH_KEYS {
+        let row = format!("| `rpc.auth.{key}` |");
+        assert!(readme.contains(&row), "README.md has no row for {key}");
+    }
     let mut open: Vec<(String, toml::Value)> =
         table.into_iter().filter(|(_, value)| value.is_table()).collect();
     while let Some((section, value)) = open.pop() {

@@ -8,7 +8,13 @@ use serde::Serialize;
 use url::Url;
 
 use super::{Config, LogFormat, MarkerSigner};
-use crate::{rpc::Cors, service};
+use crate::{
+    rpc::{
+        Cors,
+        auth::options::{AuthOptions, Source},
+    },
+    service,
+};
 
 /// Renders `config` as TOML.
 pub(super) fn render(config: &Config) -> String {
@@ -111,6 +117,24 @@ struct Rpc {
     filters_max: usize,
     filters_per_tenant_max: usize,
     ws: Ws,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth: Option<Auth>,
+}
+
+#[derive(Serialize)]
+struct Auth {
+    verified_with: String,
+    algorithm: &'static str,
+    audiences: Vec<String>,
+    issuers: Vec<String>,
+    leeway_s: u64,
+    refresh_interval_ms: u128,
+    calls_per_s: u32,
+    requests_max: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login_attempts_per_user_per_min: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login_attempts_per_min: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -218,7 +242,36 @@ fn rpc(config: &Config) -> Rpc {
             patience_ms: options.sockets.patience.as_millis(),
             ping_interval_ms: options.sockets.ping_interval.as_millis(),
         },
+        auth: auth(&options.auth),
     }
+}
+
+fn auth(options: &AuthOptions) -> Option<Auth> {
+    let options = match options {
+        AuthOptions::None => return None,
+        AuthOptions::Tokens(options) => options,
+    };
+    let (verified_with, issues) = match &options.source {
+        Source::PublicKeyFile(path) => (format!("the public key in {}", path.display()), false),
+        Source::SecretFile(path) => (format!("the secret in {}", path.display()), false),
+        Source::JwksFile(path) => (format!("the key set in {}", path.display()), false),
+        Source::JwksUrl(url) => (format!("the key set at {}", redacted(url)), false),
+        Source::CredentialsFile(path) => {
+            (format!("a key of this node, for the users in {}", path.display()), true)
+        }
+    };
+    Some(Auth {
+        verified_with,
+        algorithm: options.rules.algorithm.name(),
+        audiences: options.rules.audiences.clone(),
+        issuers: options.rules.issuers.clone(),
+        leeway_s: options.rules.leeway_s,
+        refresh_interval_ms: options.refresh_interval.as_millis(),
+        calls_per_s: options.tenants.calls_per_s,
+        requests_max: options.tenants.requests_max,
+        login_attempts_per_user_per_min: issues.then_some(options.login.per_user_per_min),
+        login_attempts_per_min: issues.then_some(options.login.per_min),
+    })
 }
 
 fn enclave(config: &Config) -> Enclave<'_> {

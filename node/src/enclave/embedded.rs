@@ -362,6 +362,10 @@ impl Enclave for EmbeddedEnclave {
         self.vault.ring.public_keys()
     }
 
+    fn peers(&self) -> Vec<EnclaveKey> {
+        self.known_keys()
+    }
+
     fn holds(&self, key: &EnclaveKey) -> bool {
         self.vault.ring.holds(key)
     }

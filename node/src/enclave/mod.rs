@@ -283,6 +283,8 @@ pub trait Enclave: Send + Sync + 'static {
         block: B256,
     ) -> Result<Vec<(PublicRead, PublicValue)>, EnclaveUnavailable>;
 
+    /// Keys whose nodes proved to hold them, without our own.
+    fn peers(&self) -> Vec<EnclaveKey>;
     /// Sends a message to the node that holds `to`, boxed from our key `from`; its boxed answer.
     async fn ask(
         &self,

@@ -7,7 +7,7 @@
 
 use std::marker::PhantomData;
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, Bytes, U256};
 use revm::{
     bytecode::opcode,
     context::{
@@ -82,6 +82,9 @@ impl<'a> PrivateEvm<'a> {
         view.sender = transaction.caller;
         view.gas_price = gas_price;
         view.read.clear();
+        if let Some(recorder) = &mut view.recorder {
+            recorder.clear();
+        }
         self.inner.ctx.tx = transaction;
         let result = PrivateHandler { created, evm: PhantomData }.run(self);
         // Also after an error: this empties the journal.
@@ -122,23 +125,34 @@ fn gas_price(step: Step<'_, '_>) -> InstructionExecResult {
 
 /// SELFDESTRUCT of a private contract: its beneficiary must not be a public account.
 fn selfdestruct(step: Step<'_, '_>) -> InstructionExecResult {
-    if let Some(target) = step.interpreter.stack.data().last() {
-        let target = Address::from_word((*target).into());
-        match step.host.journaled_state.database.is_public_only(target) {
-            Ok(true) => return Err(InstructionResult::Revert),
-            Err(error) => {
-                step.host.error = Err(ContextError::Db(error));
-                return Err(InstructionResult::FatalExternalError);
-            }
-            Ok(false) => {}
+    let target = step.interpreter.stack.data().last();
+    let Some(target) = target.map(|target| Address::from_word((*target).into())) else {
+        return host::selfdestruct(step);
+    };
+    match step.host.journaled_state.database.is_public_only(target) {
+        Ok(true) => return Err(InstructionResult::Revert),
+        Err(error) => {
+            step.host.error = Err(ContextError::Db(error));
+            return Err(InstructionResult::FatalExternalError);
         }
+        Ok(false) => {}
     }
-    host::selfdestruct(step)
+    let address = step.interpreter.input.target_address();
+    let account = step.host.journaled_state.inner.state.get(&address);
+    let balance = account.map_or(U256::ZERO, |account| account.info.balance);
+    let InstructionContext { interpreter, host } = step;
+    let ended = host::selfdestruct(InstructionContext { interpreter, host });
+    if ended == Err(InstructionResult::SelfDestruct)
+        && let Some(recorder) = &mut host.journaled_state.database.recorder
+    {
+        recorder.destroy(address, balance, target);
+    }
+    ended
 }
 
 fn reverted(gas_limit: u64, reservoir: u64) -> InterpreterResult {
     let gas = Gas::new_with_regular_gas_and_reservoir(gas_limit, reservoir);
-    InterpreterResult::new(InstructionResult::Revert, alloy_primitives::Bytes::new(), gas)
+    InterpreterResult::new(InstructionResult::Revert, Bytes::new(), gas)
 }
 
 impl<'a> PrivateEvm<'a> {
@@ -153,26 +167,16 @@ impl<'a> PrivateEvm<'a> {
         journal.load_account(address)?;
         Ok(is_public(&self.inner.ctx, address))
     }
-}
 
-impl<'a> EvmTr for PrivateEvm<'a> {
-    type Context = Evm<'a>;
-    type Instructions = EthInstructions<EthInterpreter, Evm<'a>>;
-    type Precompiles = EthPrecompiles;
-    type Frame = EthFrame;
-
-    fn all(&self) -> (&Evm<'a>, &Self::Instructions, &EthPrecompiles, &FrameStack<EthFrame>) {
-        self.inner.all()
+    /// A frame ended.
+    fn left(&mut self, result: &FrameResult) {
+        if let Some(recorder) = &mut self.view().recorder {
+            recorder.leave(result);
+        }
     }
 
-    fn all_mut(
-        &mut self,
-    ) -> (&mut Evm<'a>, &mut Self::Instructions, &mut EthPrecompiles, &mut FrameStack<EthFrame>)
-    {
-        self.inner.all_mut()
-    }
-
-    fn frame_init(
+    /// Begins a frame, or says how it ends at once.
+    fn begin(
         &mut self,
         frame: FrameInit,
     ) -> Result<FrameInitResult<'_, EthFrame>, ContextDbError<Evm<'a>>> {
@@ -202,6 +206,48 @@ impl<'a> EvmTr for PrivateEvm<'a> {
         }
         self.inner.frame_init(frame)
     }
+}
+
+impl<'a> EvmTr for PrivateEvm<'a> {
+    type Context = Evm<'a>;
+    type Instructions = EthInstructions<EthInterpreter, Evm<'a>>;
+    type Precompiles = EthPrecompiles;
+    type Frame = EthFrame;
+
+    fn all(&self) -> (&Evm<'a>, &Self::Instructions, &EthPrecompiles, &FrameStack<EthFrame>) {
+        self.inner.all()
+    }
+
+    fn all_mut(
+        &mut self,
+    ) -> (&mut Evm<'a>, &mut Self::Instructions, &mut EthPrecompiles, &mut FrameStack<EthFrame>)
+    {
+        self.inner.all_mut()
+    }
+
+    fn frame_init(
+        &mut self,
+        frame: FrameInit,
+    ) -> Result<FrameInitResult<'_, EthFrame>, ContextDbError<Evm<'a>>> {
+        let Context { journaled_state, local, .. } = &mut self.inner.ctx;
+        if let Some(recorder) = &mut journaled_state.database.recorder {
+            recorder.enter(&frame.frame_input, || match &frame.frame_input {
+                FrameInput::Call(call) => call.input.bytes_local(local),
+                FrameInput::Create(_) | FrameInput::Empty => Bytes::new(),
+            });
+        }
+        let ended = match self.begin(frame)? {
+            ItemOrResult::Item(_) => None,
+            ItemOrResult::Result(result) => Some(result),
+        };
+        match ended {
+            None => Ok(ItemOrResult::Item(self.inner.frame_stack.get())),
+            Some(result) => {
+                self.left(&result);
+                Ok(ItemOrResult::Result(result))
+            }
+        }
+    }
 
     fn frame_run(&mut self) -> Result<FrameInitOrResult<EthFrame>, ContextDbError<Evm<'a>>> {
         let evm = &mut self.inner;
@@ -212,11 +258,13 @@ impl<'a> EvmTr for PrivateEvm<'a> {
             evm.instruction.instruction_table()
         };
         let action = frame.interpreter.run_plain(table, evm.instruction.gas_table(), &mut evm.ctx);
-        frame.process_next_action(&mut evm.ctx, action).inspect(|next| {
-            if next.is_result() {
-                frame.set_finished(true);
-            }
-        })
+        let next: Result<_, ContextDbError<Evm<'a>>> =
+            frame.process_next_action(&mut evm.ctx, action);
+        if let Ok(ItemOrResult::Result(result)) = &next {
+            frame.set_finished(true);
+            self.left(result);
+        }
+        next
     }
 
     fn frame_return_result(

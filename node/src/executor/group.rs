@@ -18,12 +18,13 @@ use revm::{
 };
 
 use super::{
-    CallOutcome, CallRequest, Fault, Prepared, Shared,
+    CallOutcome, CallRequest, Estimate, EstimateRequest, Fault, Prepared, Shared,
     environment::Environment,
     evm::PrivateEvm,
     facts::{self, Footprint, Judged, Remembered},
     overlay::Overlay,
     public::PublicReads,
+    trace::{Recorder, Trace, TraceLimits},
     transaction,
     view::{View, ViewError},
 };
@@ -45,6 +46,8 @@ pub struct GroupExecution {
     /// Whether a transaction of this block counted.
     changed: bool,
     judged: Option<Arc<Judged>>,
+    /// Records the frames of the next transaction.
+    recorder: Option<Recorder>,
 }
 
 /// What became of one private transaction.
@@ -95,7 +98,16 @@ impl GroupExecution {
         if !exists {
             overlay.found(&shared.genesis.accounts);
         }
-        Self { shared, group, environment, overlay, exists, changed: false, judged: None }
+        Self {
+            shared,
+            group,
+            environment,
+            overlay,
+            exists,
+            changed: false,
+            judged: None,
+            recorder: None,
+        }
     }
 
     /// Judges and executes one transaction on top of the ones before.
@@ -147,6 +159,24 @@ impl GroupExecution {
             false => Arc::clone(&facts),
         };
         Ok(Execution { reason, output, revert, logs, contract, before: facts, after })
+    }
+
+    /// [`Self::execute`], with the frames of the execution. There are none when the transaction
+    /// was not executed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::execute`].
+    pub fn trace(
+        &mut self,
+        prepared: &Prepared,
+        reads: &PublicReads,
+        limits: TraceLimits,
+    ) -> Result<(Execution, Trace), Fault> {
+        self.recorder = Some(Recorder::new(limits));
+        let outcome = self.execute(prepared, reads);
+        let trace = self.recorder.take().map_or(Some(Vec::new()), Recorder::finish);
+        Ok((outcome?, trace))
     }
 
     /// The facts now, after the transactions so far.
@@ -224,9 +254,12 @@ impl GroupExecution {
             nonce: transaction.nonce,
             ..TxEnv::default()
         };
-        let view = view(&self.shared, &self.environment, &mut self.overlay, reads, None);
+        let mut view = view(&self.shared, &self.environment, &mut self.overlay, reads, None);
+        view.recorder = self.recorder.take();
         let mut evm = PrivateEvm::new(view, &self.environment, self.shared.definition.chain_id);
-        Ran::of(evm.run(env, transaction.gas_price, contract))
+        let ran = Ran::of(evm.run(env, transaction.gas_price, contract));
+        self.recorder = evm.view().recorder.take();
+        ran
     }
 
     /// Takes over what a successful transaction did. When that concerns the facts they are read
@@ -313,7 +346,6 @@ pub(super) fn call(
     request: &CallRequest,
     reads: &PublicReads,
 ) -> Result<CallOutcome, Fault> {
-    let environment = Environment::of(&shared.definition, header);
     let mut overlay = Overlay::new(snapshot.clone(), Arc::clone(&shared.codes));
     let env = TxEnv {
         caller: request.from,
@@ -324,14 +356,62 @@ pub(super) fn call(
         gas_price: 0,
         ..TxEnv::default()
     };
-    let view = view(shared, &environment, &mut overlay, reads, None);
+    Ok(attempt(shared, &mut overlay, header, (env, request.gas_price, None), reads)?.0)
+}
+
+/// What a transaction would use.
+pub(super) fn estimate(
+    shared: &Shared,
+    group: GroupId,
+    snapshot: &Snapshot,
+    header: &Header,
+    request: &EstimateRequest,
+    reads: &PublicReads,
+) -> Result<Estimate, Fault> {
+    let mut overlay = Overlay::new(snapshot.clone(), Arc::clone(&shared.codes));
+    if snapshot.root() == EMPTY_ROOT {
+        overlay.found(&shared.genesis.accounts);
+    }
+    let nonce = overlay.account(request.from)?.map_or(0, |account| account.nonce);
+    let created = match request.to {
+        TxKind::Create => Some(contract_address(request.from, nonce, group)),
+        TxKind::Call(_) => None,
+    };
+    let env = TxEnv {
+        caller: request.from,
+        kind: request.to,
+        data: request.input.clone(),
+        gas_limit: shared.definition.private_gas_cap,
+        gas_price: 0,
+        nonce,
+        ..TxEnv::default()
+    };
+    let (outcome, gas) =
+        attempt(shared, &mut overlay, header, (env, request.gas_price, created), reads)?;
+    Ok(Estimate { outcome, gas })
+}
+
+/// Runs a transaction without the checks of one, and forgets what it changed; with the gas that it
+/// used.
+fn attempt(
+    shared: &Shared,
+    overlay: &mut Overlay,
+    header: &Header,
+    (transaction, gas_price, created): (TxEnv, U256, Option<Address>),
+    reads: &PublicReads,
+) -> Result<(CallOutcome, u64), Fault> {
+    let environment = Environment::of(&shared.definition, header);
+    let view = view(shared, &environment, overlay, reads, None);
     let mut evm = PrivateEvm::new(view, &environment, shared.definition.chain_id);
-    let ran = Ran::of(evm.run(env, request.gas_price, None))?;
-    Ok(match (ran.reason, ran.revert) {
+    let result = evm.run(transaction, gas_price, created);
+    let gas = result.as_ref().map_or(0, |(result, _)| result.gas().total_gas_spent());
+    let ran = Ran::of(result)?;
+    let outcome = match (ran.reason, ran.revert) {
         (Reason::Executed, _) => CallOutcome::Success(ran.output),
         (_, Some(data)) => CallOutcome::Revert(data),
         (reason, None) => CallOutcome::Halt(reason),
-    })
+    };
+    Ok((outcome, gas))
 }
 
 fn view<'a>(
@@ -351,6 +431,7 @@ fn view<'a>(
         gas_price: U256::ZERO,
         read: HashSet::default(),
         footprint,
+        recorder: None,
     }
 }
 

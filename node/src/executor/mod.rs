@@ -15,12 +15,13 @@ mod overlay;
 mod public;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod transaction;
 mod view;
 
 use std::sync::Arc;
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use coterie_core::{
     GroupId, NetworkDefinition, contracts,
     definition::{Fork, GenesisAccount},
@@ -34,6 +35,7 @@ pub use self::{
     environment::UnsupportedDefinition,
     group::{Execution, GroupExecution},
     public::{PublicReads, Source},
+    trace::{CallKind, Trace, TraceAction, TraceEnd, TraceFailure, TraceFrame, TraceLimits},
     transaction::{Prepared, recover_sender},
 };
 use crate::{
@@ -122,6 +124,28 @@ pub enum CallOutcome {
     Halt(Reason),
 }
 
+/// A transaction whose gas somebody wants to know. Its value is zero and its nonce the next one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EstimateRequest {
+    /// Sender.
+    pub from: Address,
+    /// Whom it calls, or that it creates a contract.
+    pub to: TxKind,
+    /// What GASPRICE answers.
+    pub gas_price: U256,
+    /// Call data, or creation code.
+    pub input: Bytes,
+}
+
+/// What a transaction would come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// How it would end.
+    pub outcome: CallOutcome,
+    /// Private gas that it would use, before refunds.
+    pub gas: u64,
+}
+
 impl Executor {
     /// For groups of the network that `definition` describes.
     ///
@@ -199,5 +223,22 @@ impl Executor {
         reads: &PublicReads,
     ) -> Result<CallOutcome, Fault> {
         group::call(&self.shared, snapshot, header, request, reads)
+    }
+
+    /// What a transaction would use on a state, which may be that before a group's creation; what
+    /// it changed is forgotten. The group's checks are not made.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::call`].
+    pub fn estimate(
+        &self,
+        group: GroupId,
+        snapshot: &Snapshot,
+        header: &Header,
+        request: &EstimateRequest,
+        reads: &PublicReads,
+    ) -> Result<Estimate, Fault> {
+        group::estimate(&self.shared, group, snapshot, header, request, reads)
     }
 }

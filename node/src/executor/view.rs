@@ -16,7 +16,7 @@ use revm::{
     state::{AccountId, AccountInfo},
 };
 
-use super::{facts::Footprint, overlay::Overlay, public::PublicReads};
+use super::{facts::Footprint, overlay::Overlay, public::PublicReads, trace::Recorder};
 use crate::{chain::PublicRead, state::StateError};
 
 /// The state of a private execution.
@@ -36,6 +36,8 @@ pub(super) struct View<'a> {
     pub(super) read: HashSet<PublicRead, DefaultHashBuilder>,
     /// Collects what is read, to know when an answer is out of date.
     pub(super) footprint: Option<&'a mut Footprint>,
+    /// Records the frames, when somebody wants to see them.
+    pub(super) recorder: Option<Recorder>,
 }
 
 /// Why a read has no answer.

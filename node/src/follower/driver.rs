@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -100,6 +103,8 @@ pub struct Follower {
     pub(super) head: watch::Sender<Option<BlockRef>>,
     pub(super) joining_seen: watch::Sender<Vec<GroupId>>,
     pub(super) covered: watch::Sender<HashMap<GroupId, BlockRef>>,
+    /// Markers that none of our keys opened, since the start.
+    unread: Arc<AtomicU64>,
     pub(super) events: broadcast::Sender<GroupEvent>,
     pub(super) requests: (mpsc::Sender<TakeOver>, mpsc::Receiver<TakeOver>),
     pub(super) taken: (mpsc::Sender<Taken>, mpsc::Receiver<Taken>),
@@ -167,6 +172,7 @@ impl Follower {
             head: watch::Sender::new(None),
             joining_seen: watch::Sender::new(Vec::new()),
             covered: watch::Sender::default(),
+            unread: Arc::default(),
             events: broadcast::Sender::new(1024),
             requests: mpsc::channel(64),
             taken: mpsc::channel(16),
@@ -187,6 +193,7 @@ impl Follower {
             head: self.head.subscribe(),
             joining: self.joining_seen.subscribe(),
             covered: self.covered.subscribe(),
+            unread: Arc::clone(&self.unread),
             events: self.events.clone(),
             requests: self.requests.0.clone(),
         }
@@ -653,6 +660,7 @@ impl Follower {
         if joined || !events.is_empty() {
             self.refresh_co_members()?;
         }
+        self.unread.fetch_add(u64::try_from(unread.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.followed.send_replace(Some(at));
         for event in events {
             // Nobody may be listening.

@@ -7,6 +7,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    pin::pin,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -81,9 +82,9 @@ pub trait Calls<T>: Send + Sync + 'static {
         params: Option<Box<RawValue>>,
     ) -> impl Future<Output = Answer> + Send;
 
-    /// Whether the caller may still call; asked now and then.
-    fn is_still_good(&self) -> bool {
-        true
+    /// Resolves when the caller may call no longer: then the connection is closed.
+    fn ended(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
     }
 }
 
@@ -199,6 +200,8 @@ impl<T: PartialEq + Send + 'static, C: Calls<T>> Reading<'_, T, C> {
         let mut heard = Instant::now();
         let connection = self.connection;
         let outbox = &connection.outbox;
+        let calls = Arc::clone(&self.calls);
+        let mut ended = pin!(calls.ended());
         loop {
             let has_room = self.messages.len() < self.socket_limits.messages_max.max(1);
             tokio::select! {
@@ -209,11 +212,11 @@ impl<T: PartialEq + Send + 'static, C: Calls<T>> Reading<'_, T, C> {
                     return true;
                 }
                 () = outbox.closed() => return true,
+                () = &mut ended => {
+                    outbox.close(CloseReason::Unauthorized);
+                    return true;
+                }
                 _ = pings.tick() => {
-                    if !self.calls.is_still_good() {
-                        outbox.close(CloseReason::Unauthorized);
-                        return true;
-                    }
                     // While messages wait to be read the client was heard, but not listened to.
                     if has_room && heard.elapsed() > self.socket_limits.ping_interval * 2 {
                         outbox.close(CloseReason::Silent);

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread::JoinHandle as ThreadHandle,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use alloy_primitives::keccak256;
@@ -24,7 +24,10 @@ use crate::{
     },
     executor::{Executor, Genesis, UnsupportedDefinition},
     follower::{FollowError, Follower, FollowerOptions, FollowerParts, Preparer},
-    rpc,
+    rpc::{
+        self,
+        auth::{self, Authenticator, SourceError, options::AuthOptions},
+    },
     service::{
         Comparison, Confirmations, LatePayloads, Members, Service, ServiceOptions, View,
         markers::MarkerOptions, offer_histories,
@@ -109,6 +112,9 @@ pub enum NodeError {
     /// The state database is not in order.
     #[error(transparent)]
     State(#[from] StateError),
+    /// Callers cannot be authenticated as configured.
+    #[error("tokens cannot be checked")]
+    Authentication(#[from] SourceError),
     /// The API's port cannot be used.
     #[error("the API cannot listen on {address}; choose another port")]
     Listen {
@@ -182,9 +188,10 @@ impl Node {
         );
         enclave.set_handler(Arc::new(Members::new(view.clone(), options.confirmations)));
         let service = Arc::new(Service::new(view.clone(), options.markers, options.service));
+        let authenticator = Arc::new(authenticator(&options.rpc.auth, &service, enclave.as_ref())?);
         let late = service.late_payloads().clone();
         enclave.set_arrival_hook(on_arrival(arriving, view.state.clone(), late));
-        let comparison = Arc::new(Comparison::new(view.clone()));
+        let comparison = Arc::clone(service.comparison());
 
         let stop = CancellationToken::new();
         let offers = offer_histories(view.clone(), options.confirmations);
@@ -192,8 +199,10 @@ impl Node {
             tasks(&stop, &enclave, view, (&service, &comparison), options.compare_pause);
         tasks.push(until_stopped(&stop, offers));
         let follower = Some(follow(follower, stop.clone()));
-        let api =
-            tokio::spawn(rpc::serve(listener, Arc::clone(&service), options.rpc, stop.clone()));
+        let watched = Arc::clone(&authenticator);
+        tasks.push(until_stopped(&stop, async move { watched.watch().await }));
+        let serving = (authenticator, options.rpc);
+        let api = tokio::spawn(rpc::serve(listener, Arc::clone(&service), serving, stop.clone()));
         Ok(Self {
             name: options.name,
             rpc_address,
@@ -246,6 +255,26 @@ impl Node {
         self.enclave.stop().await;
         tracing::info!(node = self.name, "stopped");
     }
+}
+
+/// Who is let in: everybody as the owner, or the tenants that tokens name.
+fn authenticator(
+    options: &AuthOptions,
+    service: &Service,
+    enclave: &EmbeddedEnclave,
+) -> Result<Authenticator, SourceError> {
+    let clock: auth::Clock = Arc::new(unix_time);
+    Authenticator::start(options.clone(), service.default_tenant(), enclave.keys(), clock)
+}
+
+/// The time, in seconds since 1970; before, zero.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock is read here, and passed on as a function"
+)]
+pub fn unix_time() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |it| it.as_secs())
 }
 
 /// The database of private state.

@@ -9,6 +9,7 @@
 
 use alloy_primitives::Bytes;
 use alloy_sol_types::{Revert, SolError};
+use axum::http::StatusCode;
 use coterie_core::InvalidGroupId;
 use jsonrpsee_types::{
     ErrorObjectOwned,
@@ -31,15 +32,17 @@ use crate::{
 const PRIVACY: i32 = -50100;
 /// Besu's number for what an enclave said.
 const ENCLAVE: i32 = -50200;
-/// Besu's number for a caller without access; over HTTP it comes with status 401.
-pub const UNAUTHORIZED: i32 = -40100;
+/// Besu's number for a caller without access.
+const UNAUTHORIZED: i32 = -40100;
+/// The number for a limit that is exceeded (EIP-1474). Some methods have limits of their own with it.
+const LIMIT: i32 = -32005;
 
 /// Besu's number for many things.
 const SERVER: i32 = -32000;
-/// Besu's number for what exceeds a limit.
-const LIMIT: i32 = -32005;
 
 const INTERNAL: &str = "Internal error";
+const TOO_MANY: &str = "Too many requests";
+const INVALID: &str = "Invalid Request";
 const ENCLAVE_FAILED: &str = "Error communicating with enclave";
 const UNDECODABLE: &str = "Unable to decode the private signed raw transaction";
 const NO_GROUP: &str = "Flexible Privacy group does not exist.";
@@ -72,6 +75,17 @@ pub enum Refusal {
     Count,
     /// `privateFrom` is no enclave key, so it cannot be the caller's.
     PrivateFrom,
+    /// There is no good token; it does not tell why.
+    Unauthorized,
+    /// The token does not permit the method.
+    NotPermitted {
+        /// What it lacks.
+        permission: String,
+    },
+    /// The token names no enclave key, and the method needs one.
+    NoEnclaveKey,
+    /// The tenant asks more than it may.
+    TooManyRequests,
     /// Parameters of a subscription that do not say what is wanted.
     Subscription {
         /// What was expected, for people.
@@ -111,6 +125,16 @@ pub enum Read {
     Logs,
     /// `privx_findFlexiblePrivacyGroup`.
     FindGroups,
+    /// `priv_getBalance`, `priv_getStorageAt`, `priv_getProof`.
+    Account,
+    /// `priv_estimateGas`.
+    EstimateGas,
+    /// `priv_traceTransaction`.
+    Trace,
+    /// `priv_getBlockTransactions`.
+    Transactions,
+    /// `coterie_groupStatus`.
+    GroupStatus,
 }
 
 /// The `data` member of an error.
@@ -149,6 +173,19 @@ impl From<Refusal> for ErrorObjectOwned {
             }
             Refusal::Count => coded(PRIVACY, NO_NONCE, "INVALID_GROUP_ID"),
             Refusal::PrivateFrom => coded(PRIVACY, NOT_PRIVATE_FROM, "PRIVATE_FROM_MISMATCH"),
+            Refusal::Unauthorized => coded(UNAUTHORIZED, "Unauthorized", "UNAUTHORIZED"),
+            Refusal::NotPermitted { permission } => {
+                let detail = format!("the token does not permit this: it needs {permission}");
+                error(UNAUTHORIZED, "Unauthorized", "NOT_PERMITTED", Some(detail))
+            }
+            Refusal::NoEnclaveKey => {
+                let detail = "the token has no enclave key: it needs the claim privacyUserId";
+                error(INVALID_REQUEST_CODE, INVALID, "NO_ENCLAVE_KEY", Some(detail.to_owned()))
+            }
+            Refusal::TooManyRequests => {
+                let detail = "more requests than one tenant may make: try again in a second";
+                error(LIMIT, TOO_MANY, "TOO_MANY_REQUESTS", Some(detail.to_owned()))
+            }
             Refusal::Subscription { expected } => {
                 let detail = Some(expected.to_owned());
                 error(INVALID_REQUEST_CODE, "Invalid Request", "INVALID_PARAMS", detail)
@@ -175,8 +212,19 @@ const fn parameter_message(parameter: Parameter) -> &'static str {
         Parameter::Call => "Invalid call params",
         Parameter::Block => "Invalid block param (block not found)",
         Parameter::Filter => "Invalid filter params",
+        Parameter::Slot => "Invalid storage slot params",
         Parameter::PrivateFrom => "Invalid private from params",
         Parameter::PrivateFor => "Invalid private for params",
+    }
+}
+
+/// The HTTP status of a single call that ended with `error`, when it is neither 200 nor what the
+/// framing says.
+pub fn http_status(error: &ErrorObjectOwned) -> Option<StatusCode> {
+    match (error.code(), error.message()) {
+        (UNAUTHORIZED, _) => Some(StatusCode::UNAUTHORIZED),
+        (LIMIT, TOO_MANY) => Some(StatusCode::TOO_MANY_REQUESTS),
+        _ => None,
     }
 }
 
@@ -337,7 +385,12 @@ pub fn read(what: Read, cause: &ReadError) -> ErrorObjectOwned {
         | Read::StateRootAtTag
         | Read::Receipt
         | Read::PrivateTransaction
-        | Read::Logs => read_answer(what, cause),
+        | Read::Logs
+        | Read::Account
+        | Read::EstimateGas
+        | Read::Trace
+        | Read::Transactions
+        | Read::GroupStatus => read_answer(what, cause),
     };
     let detail = match cause {
         ReadError::State(_) => None,
@@ -390,9 +443,9 @@ const fn count_answer(cause: &ReadError) -> (i32, &'static str) {
 }
 
 const fn read_answer(what: Read, cause: &ReadError) -> (i32, &'static str) {
-    let state_root = matches!(what, Read::StateRoot | Read::StateRootAtTag);
+    let finds_group = matches!(what, Read::StateRoot | Read::StateRootAtTag | Read::GroupStatus);
     match cause {
-        ReadError::NotAMember(_) | ReadError::GroupUnknown(_) if state_root => {
+        ReadError::NotAMember(_) | ReadError::GroupUnknown(_) if finds_group => {
             (PRIVACY, "Error finding privacy group")
         }
         ReadError::NotAMember(_) => (UNAUTHORIZED, "Unauthorized"),
@@ -554,6 +607,30 @@ mod tests {
 
     fn no_store() -> StateError {
         StateError::Store(StoreError::Io("/secret/path".into()))
+    }
+
+    #[test]
+    fn callers_are_refused_with_a_status_of_their_own() {
+        let permission = "priv:call".to_owned();
+        for (refusal, number, message, code, status) in [
+            (Refusal::Unauthorized, -40100, "Unauthorized", "UNAUTHORIZED", Some(401)),
+            (
+                Refusal::NotPermitted { permission },
+                -40100,
+                "Unauthorized",
+                "NOT_PERMITTED",
+                Some(401),
+            ),
+            (Refusal::NoEnclaveKey, -32600, "Invalid Request", "NO_ENCLAVE_KEY", None),
+            (Refusal::TooManyRequests, -32005, "Too many requests", "TOO_MANY_REQUESTS", Some(429)),
+        ] {
+            let error = ErrorObjectOwned::from(refusal);
+            check(&error, number, message, code);
+            assert_eq!(http_status(&error).map(|it| it.as_u16()), status, "{code}");
+        }
+        // The same number, but a limit of the method's own.
+        let range = read(Read::Logs, &ReadError::TooMuch { limit: 1, of: "logs" });
+        assert_eq!((range.code(), http_status(&range)), (-32005, None));
     }
 
     #[test]

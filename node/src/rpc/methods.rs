@@ -9,9 +9,9 @@ use jsonrpsee_types::ErrorObjectOwned;
 
 use super::{
     error::{self, Read, Refusal},
-    filters, objects,
+    filters, objects, openrpc,
     params::{self, Parameter, Params},
-    results, subscriptions,
+    reads, results, subscriptions,
 };
 use crate::{
     chain::BlockId,
@@ -30,14 +30,19 @@ pub struct Method {
 
 /// All methods that this node answers itself.
 pub const METHODS: &[Method] = &[
+    Method { name: "coterie_groupStatus", parse: reads::group_status },
     Method { name: "coterie_heal", parse: heal },
+    Method { name: "coterie_status", parse: reads::status },
     Method { name: "eea_sendRawTransaction", parse: send_raw_transaction },
     Method { name: "priv_call", parse: call },
     Method { name: "priv_createPrivacyGroup", parse: not_enabled },
     Method { name: "priv_debugGetStateRoot", parse: state_root },
     Method { name: "priv_deletePrivacyGroup", parse: not_enabled },
     Method { name: "priv_distributeRawTransaction", parse: distribute_raw_transaction },
+    Method { name: "priv_estimateGas", parse: reads::estimate_gas },
     Method { name: "priv_findPrivacyGroup", parse: not_enabled },
+    Method { name: "priv_getBalance", parse: reads::balance },
+    Method { name: "priv_getBlockTransactions", parse: reads::block_transactions },
     Method { name: "priv_getCode", parse: code },
     Method { name: "priv_getEeaTransactionCount", parse: eea_transaction_count },
     Method { name: "priv_getFilterChanges", parse: filters::changes },
@@ -45,16 +50,21 @@ pub const METHODS: &[Method] = &[
     Method { name: "priv_getLogs", parse: logs },
     Method { name: "priv_getPrivacyPrecompileAddress", parse: precompile_address },
     Method { name: "priv_getPrivateTransaction", parse: private_transaction },
+    Method { name: "priv_getProof", parse: reads::proof },
+    Method { name: "priv_getStorageAt", parse: reads::storage_at },
+    Method { name: "priv_getTransaction", parse: private_transaction },
     Method { name: "priv_getTransactionCount", parse: transaction_count },
     Method { name: "priv_getTransactionReceipt", parse: receipt },
     Method { name: "priv_newFilter", parse: filters::create },
     Method { name: "priv_subscribe", parse: subscriptions::subscribe },
-    Method { name: "priv_traceTransaction", parse: not_enabled },
+    Method { name: "priv_traceTransaction", parse: reads::trace_transaction },
     Method { name: "priv_uninstallFilter", parse: filters::uninstall },
     Method { name: "priv_unsubscribe", parse: subscriptions::unsubscribe },
     Method { name: "privx_findFlexiblePrivacyGroup", parse: find_groups },
     Method { name: "privx_findOnChainPrivacyGroup", parse: find_groups },
     Method { name: "privx_findOnchainPrivacyGroup", parse: find_groups },
+    Method { name: "rpc.discover", parse: discover },
+    Method { name: "rpc_discover", parse: discover },
 ];
 
 /// Methods whose names start like this are never passed on to the chain.
@@ -134,6 +144,9 @@ pub enum Request {
     FindGroups {
         keys: Option<Vec<EnclaveKey>>,
     },
+    Read(reads::Request),
+    /// The description of this API.
+    Discover,
     Filter(filters::Request),
     /// Over a WebSocket only.
     Subscription(subscriptions::Request),
@@ -161,9 +174,17 @@ impl Request {
             | Self::PrivateTransaction { .. }
             | Self::Logs { .. }
             | Self::FindGroups { .. }
+            | Self::Read(_)
+            | Self::Discover
             | Self::Filter(_)
             | Self::Subscription(_) => false,
         }
+    }
+}
+
+impl From<reads::Request> for Request {
+    fn from(it: reads::Request) -> Self {
+        Self::Read(it)
     }
 }
 
@@ -221,6 +242,8 @@ pub async fn execute(service: &Service, tenant: &Tenant, request: Request) -> An
             let groups = groups.map_err(failed(Read::FindGroups))?.into_iter();
             jsonrpc::result(&groups.map(results::Group::from).collect::<Vec<_>>())
         }
+        Request::Read(request) => reads::execute(service, tenant, request).await,
+        Request::Discover => jsonrpc::result(openrpc::document()),
         Request::Filter(request) => filters::execute(service, tenant, request).await,
         // A connection executes these itself.
         Request::Subscription(_) => Err(Refusal::MethodNotEnabled.into()),
@@ -271,6 +294,10 @@ fn distribute_raw_transaction(params: &Params) -> Result<Request, Refusal> {
     // Ours: who will sign the marker (design, 2.3).
     let marker_signer = params.at(1).map(|_| params.address(1)).transpose()?;
     Ok(Request::DistributeRawTransaction { raw: params.raw_transaction(0)?, marker_signer })
+}
+
+fn discover(_: &Params) -> Result<Request, Refusal> {
+    Ok(Request::Discover)
 }
 
 fn precompile_address(_: &Params) -> Result<Request, Refusal> {
@@ -340,7 +367,7 @@ fn heal(params: &Params) -> Result<Request, Refusal> {
 }
 
 /// The group id that is the first parameter, where text that is none is a wrong parameter.
-fn strict_group(params: &Params) -> Result<GroupId, Refusal> {
+pub(super) fn strict_group(params: &Params) -> Result<GroupId, Refusal> {
     let expected = "a privacy group id is expected: 32 bytes in base64";
     let group = params.group_text(0)?.parse();
     group.map_err(|_| Refusal::params(Parameter::Group, expected))

@@ -1,15 +1,18 @@
-//! The JSON-RPC API over HTTP and WebSocket: Besu's `eea_`, `priv_` and `privx_` methods, everything else passed
-//! through to the chain, health checks, on one port.
+//! The JSON-RPC API over HTTP and WebSocket: Besu's `eea_`, `priv_` and `privx_` methods, everything
+//! else passed through to the chain, health checks, on one port.
 //!
 //! The only place that knows methods, text forms and error numbers. It decides nothing: every
-//! request runs in the service in the name of a [`Tenant`]. Without authentication that is the
-//! holder of the node's first key. Shapes: protocol specification, 7.
+//! request runs in the service in the name of a [`Tenant`](crate::service::Tenant), whom [`auth`]
+//! tells from the request's token. Shapes: protocol specification, 7.
 
+pub mod auth;
 pub mod error;
 pub mod filters;
 pub mod methods;
 pub mod objects;
+pub mod openrpc;
 pub mod params;
+pub mod reads;
 pub mod results;
 mod socket;
 pub mod subscriptions;
@@ -17,7 +20,7 @@ pub mod subscriptions;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU16, Ordering},
     },
     time::Duration,
 };
@@ -26,9 +29,9 @@ use axum::{
     Json, Router,
     body::Body,
     extract::State,
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -37,16 +40,17 @@ use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use self::{
+    auth::{Authenticator, Caller, options::AuthOptions},
     error::Refusal,
     methods::{Request, Route},
     params::Params,
 };
 use crate::{
     jsonrpc::{
-        self, Answer, Limits, Reply,
+        self, Answer, Limits,
         socket::{SocketLimits, Sockets},
     },
-    service::{Readiness, Service, Tenant},
+    service::{Readiness, Service},
 };
 
 /// How the API is served.
@@ -62,6 +66,8 @@ pub struct Options {
     pub cors: Cors,
     /// Whether operators' methods (`coterie_heal`) are answered on this port.
     pub operator_methods: bool,
+    /// Whether callers must have tokens.
+    pub auth: AuthOptions,
 }
 
 /// Origins of web pages that a browser lets call.
@@ -83,11 +89,13 @@ impl Default for Options {
             sockets: SocketLimits::default(),
             cors: Cors::None,
             operator_methods: false,
+            auth: AuthOptions::None,
         }
     }
 }
 
-/// Serves the API on `listener` until `stop`, then lets running requests end for up to 5 s.
+/// Serves the API on `listener` to whom `authenticator` lets in, until `stop`, then lets running
+/// requests end for up to 5 s.
 ///
 /// # Errors
 ///
@@ -95,11 +103,11 @@ impl Default for Options {
 pub async fn serve(
     listener: TcpListener,
     service: Arc<Service>,
-    options: Options,
+    (authenticator, options): (Arc<Authenticator>, Options),
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let sockets = Sockets::new(options.sockets, stop.clone());
-    let app = router(service, options, sockets.clone());
+    let app = router(service, authenticator, options, sockets.clone());
     let stopping = stop.clone();
     let server = axum::serve(listener, app)
         .with_graceful_shutdown(async move { stopping.cancelled().await });
@@ -119,23 +127,34 @@ pub async fn serve(
     }
 }
 
-/// The API as an axum router: `POST /`, WebSockets at `/`, and `GET` on `/`, `/livez`, `/readyz`.
-pub fn router(service: Arc<Service>, options: Options, sockets: Sockets) -> Router {
+/// The API as an axum router: `POST /`, WebSockets at `/`, `GET` on `/`, `/livez`, `/readyz`, and
+/// `POST /login` where this node issues tokens.
+pub fn router(
+    service: Arc<Service>,
+    authenticator: Arc<Authenticator>,
+    options: Options,
+    sockets: Sockets,
+) -> Router {
     let cors = cors(&options.cors);
     let permits = Semaphore::new(options.requests_max);
+    let issues_tokens = authenticator.issues_tokens();
     let state = Server {
         service,
+        authenticator,
         limits: options.limits,
         operator_methods: options.operator_methods,
         permits,
         cors: options.cors,
         sockets,
     };
-    let router = Router::new()
+    let mut router = Router::new()
         .route("/", get(socket::open).post(rpc))
         .route("/livez", get(alive))
-        .route("/readyz", get(ready))
-        .with_state(Arc::new(state));
+        .route("/readyz", get(ready));
+    if issues_tokens {
+        router = router.route("/login", post(login));
+    }
+    let router = router.with_state(Arc::new(state));
     match cors {
         Some(layer) => router.layer(layer),
         None => router,
@@ -145,6 +164,7 @@ pub fn router(service: Arc<Service>, options: Options, sockets: Sockets) -> Rout
 #[derive(Debug)]
 struct Server {
     service: Arc<Service>,
+    authenticator: Arc<Authenticator>,
     limits: Limits,
     operator_methods: bool,
     permits: Semaphore,
@@ -153,12 +173,23 @@ struct Server {
 }
 
 impl Server {
-    /// Who calls: of a request, or of a WebSocket when it is opened. Authentication belongs here.
-    fn authenticate(&self) -> Tenant {
-        self.service.default_tenant()
+    /// Counts a call of `caller`, and sees whether its token permits it.
+    fn admit(&self, caller: &Caller, method: &str) -> Result<(), Refusal> {
+        self.authenticator.count(caller).map_err(|_| Refusal::TooManyRequests)?;
+        if caller.permissions.allow(method) { Ok(()) } else { Err(not_permitted(method)) }
     }
 
-    async fn answer(&self, tenant: &Tenant, method: &str, params: Option<&RawValue>) -> Answer {
+    /// Answers one call of `caller` that was admitted. The same for every transport.
+    async fn answer(&self, caller: &Caller, method: &str, params: Option<&RawValue>) -> Answer {
+        let tenant = caller.tenant.as_ref();
+        let tenant = match (methods::route(method), tenant) {
+            (Route::Forward, tenant) => {
+                let answer = self.service.forward(tenant, method, params).await;
+                return answer.map_err(|it| error::forwarded(&it));
+            }
+            (Route::Own(_) | Route::Unknown, None) => return Err(Refusal::NoEnclaveKey.into()),
+            (Route::Own(_) | Route::Unknown, Some(tenant)) => tenant,
+        };
         if methods::needs_socket(method) {
             return Err(Refusal::MethodNotEnabled.into());
         }
@@ -166,13 +197,19 @@ impl Server {
             Routed::Own(request) if request.is_for_operators() && !self.operator_methods => {
                 Err(Refusal::MethodNotEnabled.into())
             }
-            Routed::Own(request) => methods::execute(&self.service, tenant, *request).await,
-            Routed::Forward => {
-                let answer = self.service.forward(tenant, method, params).await;
-                answer.map_err(|it| error::forwarded(&it))
+            Routed::Own(request)
+                if request.is_for_operators() && !caller.permissions.allow_by_name(method) =>
+            {
+                Err(not_permitted(method).into())
             }
+            Routed::Own(request) => methods::execute(&self.service, tenant, *request).await,
+            Routed::Forward => Err(Refusal::MethodNotFound.into()),
         }
     }
+}
+
+fn not_permitted(method: &str) -> Refusal {
+    Refusal::NotPermitted { permission: method.replacen('_', ":", 1) }
 }
 
 /// A call that was read.
@@ -190,34 +227,42 @@ fn route(method: &str, params: Option<&RawValue>) -> Result<Routed, Refusal> {
     }
 }
 
-async fn rpc(State(server): State<Arc<Server>>, body: Body) -> Response {
+async fn rpc(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body) -> Response {
+    // Before anything is read.
+    let Ok(caller) = server.authenticator.authenticate_fresh(&headers).await else {
+        return auth::http::unauthorized();
+    };
+    let Ok(_place) = server.authenticator.enter(&caller) else {
+        return auth::http::too_many_requests();
+    };
     // Waiting, reading the body and the calls each have the time of one request.
     let time_max = server.limits.time_max;
     let Ok(Ok(_permit)) = tokio::time::timeout(time_max, server.permits.acquire()).await else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time").into_response();
     };
-    let unauthorized = AtomicBool::new(false);
-    let tenant = server.authenticate();
-    let (server, tenant, refused) = (&server, &tenant, &unauthorized);
+    let refusal = AtomicU16::new(0);
+    let (server, caller, refused) = (&server, &caller, &refusal);
     let reply = jsonrpc::answer_http(body, &server.limits, |method, params| async move {
-        let answer = server.answer(tenant, &method, params.as_deref()).await;
-        if answer.as_ref().is_err_and(|it| it.code() == error::UNAUTHORIZED) {
-            refused.store(true, Ordering::Relaxed);
+        let answer = match server.admit(caller, &method) {
+            Ok(()) => server.answer(caller, &method, params.as_deref()).await,
+            Err(refusal) => Err(refusal.into()),
+        };
+        if let Some(status) = answer.as_ref().err().and_then(error::http_status) {
+            refused.store(status.as_u16(), Ordering::Relaxed);
         }
         answer
     });
     match tokio::time::timeout(time_max * 2, reply).await {
-        Ok(reply) => with_status(reply, unauthorized.load(Ordering::Relaxed)).into_response(),
+        Ok(reply) => {
+            let status = StatusCode::from_u16(refusal.load(Ordering::Relaxed)).ok();
+            auth::http::with_status(reply, status)
+        }
         Err(_) => (StatusCode::REQUEST_TIMEOUT, "the request took too long").into_response(),
     }
 }
 
-/// Besu answers a single unauthorised call with status 401.
-fn with_status(reply: Reply, unauthorized: bool) -> Reply {
-    if unauthorized && reply.body.starts_with(b"{") {
-        return Reply { status: StatusCode::UNAUTHORIZED, ..reply };
-    }
-    reply
+async fn login(State(server): State<Arc<Server>>, body: Body) -> Response {
+    auth::http::login(&server.authenticator, body, server.limits.time_max).await
 }
 
 async fn alive() -> &'static str {

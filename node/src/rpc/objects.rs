@@ -1,7 +1,7 @@
 //! Parameters that are objects: the call of `priv_call` and the filter of `priv_getLogs`
 //! (protocol specification, 7.7 and 7.13).
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     chain::BlockId,
+    executor::EstimateRequest,
     service::{CallRequest, LogFilter, LogRange},
 };
 
@@ -58,11 +59,39 @@ enum Topic {
 
 /// Reads a call object: `to` is required, `input` and `data` are two names of one thing.
 pub fn call(value: Option<&Value>) -> Result<CallRequest, Refusal> {
+    let Call { from, to, input, value, gas_price } = read_call(value)?;
+    let to = to.ok_or(Refusal::params(Parameter::Call, "`to` is required in a call"))?;
+    Ok(CallRequest { from, to, input, value, gas_price })
+}
+
+/// Reads the call object of an estimate: without `to`, `data` creates a contract.
+pub fn transaction(value: Option<&Value>) -> Result<EstimateRequest, Refusal> {
+    let refuse = |expected| Refusal::params(Parameter::Call, expected);
+    let Call { from, to, input, value, gas_price } = read_call(value)?;
+    if !value.is_zero() {
+        return Err(refuse("`value` must be zero: no ether moves in a privacy group"));
+    }
+    if to.is_none() && input.is_empty() {
+        return Err(refuse("`to` is required, or `data` that creates a contract"));
+    }
+    let to = to.map_or(TxKind::Create, TxKind::Call);
+    Ok(EstimateRequest { from, to, gas_price, input })
+}
+
+/// A call object that was read.
+struct Call {
+    from: Address,
+    to: Option<Address>,
+    input: Bytes,
+    value: U256,
+    gas_price: U256,
+}
+
+fn read_call(value: Option<&Value>) -> Result<Call, Refusal> {
     let refuse = |expected| Refusal::params(Parameter::Call, expected);
     let raw: RawCall = value.and_then(|it| RawCall::deserialize(it).ok()).ok_or_else(|| {
         refuse("a call object is expected: from, to, gasPrice, value, data or input")
     })?;
-    let to = raw.to.ok_or_else(|| refuse("`to` is required in a call"))?;
     let address = |text: &str| {
         params::address(text).ok_or_else(|| refuse("`from` and `to` are addresses in hex"))
     };
@@ -84,9 +113,9 @@ pub fn call(value: Option<&Value>) -> Result<CallRequest, Refusal> {
         (Some(it), _) | (None, Some(it)) => it,
         (None, None) => Bytes::new(),
     };
-    Ok(CallRequest {
+    Ok(Call {
         from: raw.from.map_or(Ok(Address::ZERO), |it| address(&it))?,
-        to: address(&to)?,
+        to: raw.to.map(|it| address(&it)).transpose()?,
         input,
         value: amount(raw.value)?,
         gas_price: amount(raw.gas_price)?,

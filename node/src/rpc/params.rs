@@ -38,6 +38,8 @@ pub enum Parameter {
     Block,
     /// A log filter.
     Filter,
+    /// A storage slot, or a list of them.
+    Slot,
     /// `privateFrom`.
     PrivateFrom,
     /// `privateFor`.

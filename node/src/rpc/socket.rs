@@ -1,6 +1,7 @@
 //! The API over a WebSocket: the same methods as over HTTP, and subscriptions.
 //!
-//! Who calls is found out once, when the connection is opened. A page in a browser may open one
+//! Who calls is found out once, when the connection is opened; when its token is good no longer, the
+//! connection is closed. A page in a browser may open one
 //! only if its origin may call over HTTP: browsers ask nobody before they open a WebSocket.
 
 use std::sync::Arc;
@@ -17,16 +18,15 @@ use serde_json::value::RawValue;
 
 use super::{
     Cors, Routed, Server,
+    auth::{self, Caller},
+    error::Refusal,
     methods::{self, Request},
     route,
     subscriptions::{self, Topic},
 };
-use crate::{
-    jsonrpc::{
-        Answer,
-        socket::{Calls, Turn},
-    },
-    service::Tenant,
+use crate::jsonrpc::{
+    Answer,
+    socket::{Calls, Turn},
 };
 
 /// `GET /`: opens a WebSocket, or tells that the server lives.
@@ -42,6 +42,9 @@ pub(super) async fn open(
         }
         Err(_) => return super::alive().await.into_response(),
     };
+    let Ok(caller) = server.authenticator.authenticate_fresh(&headers).await else {
+        return auth::http::unauthorized();
+    };
     if !may_open(&server.cors, &headers) {
         return (StatusCode::FORBIDDEN, "this origin is not in rpc.cors_origins").into_response();
     }
@@ -49,7 +52,7 @@ pub(super) async fn open(
         return (StatusCode::SERVICE_UNAVAILABLE, "too many connections").into_response();
     };
     let (sockets, limits) = (server.sockets.clone(), server.limits);
-    let session = Arc::new(Session { tenant: server.authenticate(), server });
+    let session = Arc::new(Session { caller, server });
     upgrade
         .max_message_size(limits.body_bytes_max)
         .max_frame_size(limits.body_bytes_max)
@@ -66,11 +69,10 @@ fn may_open(cors: &Cors, headers: &HeaderMap) -> bool {
     }
 }
 
-/// One connection. When its caller may not call any more it is closed by
-/// [`Calls::is_still_good`].
+/// One connection.
 struct Session {
     server: Arc<Server>,
-    tenant: Tenant,
+    caller: Caller,
 }
 
 impl Calls<Topic> for Session {
@@ -80,10 +82,14 @@ impl Calls<Topic> for Session {
         method: String,
         params: Option<Box<RawValue>>,
     ) -> Answer {
-        let Self { server, tenant } = self;
+        let Self { server, caller } = self;
+        server.admit(caller, &method)?;
+        let Ok(_place) = server.authenticator.enter(caller) else {
+            return Err(Refusal::TooManyRequests.into());
+        };
         // Waiting counts as the call's own time. It is never closed.
         let _permit = server.permits.acquire().await;
-        let params = params.as_deref();
+        let (tenant, params) = (caller.tenant.as_ref(), params.as_deref());
         match method.as_str() {
             "eth_subscribe" => {
                 return subscriptions::subscribe_to_chain(&server.service, tenant, turn, params)
@@ -93,12 +99,17 @@ impl Calls<Topic> for Session {
             _ => {}
         }
         if methods::needs_socket(&method)
+            && let Some(tenant) = tenant
             && let Routed::Own(request) = route(&method, params)?
             && let Request::Subscription(request) = *request
         {
             return subscriptions::execute(&server.service, tenant, turn, request);
         }
-        server.answer(tenant, &method, params).await
+        server.answer(caller, &method, params).await
+    }
+
+    async fn ended(&self) {
+        self.server.authenticator.ended(&self.caller).await;
     }
 }
 

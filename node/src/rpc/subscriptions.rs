@@ -114,7 +114,7 @@ pub(super) fn execute(
 /// `eth_subscribe`: the chain's, under an id of this connection.
 pub(super) async fn subscribe_to_chain(
     service: &Service,
-    tenant: &Tenant,
+    tenant: Option<&Tenant>,
     turn: &Turn<Topic>,
     params: Option<&RawValue>,
 ) -> Answer {

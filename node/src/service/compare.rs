@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use alloy_primitives::B256;
@@ -31,22 +31,22 @@ type Other = (GroupId, EnclaveKey);
 #[derive(Debug)]
 pub struct Comparison {
     view: View,
-    /// What was last compared with each member, whether it agreed or not.
-    compared: Mutex<BTreeMap<Other, Compared>>,
+    /// What was last compared with each member, whether it agreed or not, and when.
+    compared: Mutex<BTreeMap<Other, (Compared, Instant)>>,
     divergences: Mutex<BTreeMap<Other, Divergence>>,
 }
 
 /// What is compared. Not only a height: a reorg or a healing changes the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Compared {
-    block: B256,
+    block: BlockRef,
     root: B256,
     digest: B256,
 }
 
 impl Compared {
     const fn of(record: &GroupBlock) -> Self {
-        Self { block: record.block.hash, root: record.root, digest: record.digest }
+        Self { block: record.block, root: record.root, digest: record.digest }
     }
 }
 
@@ -71,6 +71,17 @@ pub struct Divergence {
     pub first: Option<(BlockRef, PayloadKey)>,
 }
 
+/// The last comparison with another member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compare {
+    /// Which member.
+    pub member: EnclaveKey,
+    /// After which block, and how long ago; `None` when it has not answered yet.
+    pub last: Option<(BlockRef, Duration)>,
+    /// How it differs, if so.
+    pub divergence: Option<Divergence>,
+}
+
 impl Comparison {
     /// Nothing compared yet.
     pub fn new(view: View) -> Self {
@@ -80,6 +91,18 @@ impl Comparison {
     /// Who differs, now.
     pub fn divergences(&self) -> BTreeMap<(GroupId, EnclaveKey), Divergence> {
         self.divergences.lock().clone()
+    }
+
+    /// The last comparison with each of these members of the group.
+    pub(super) fn last(&self, group: GroupId, members: &[EnclaveKey]) -> Vec<Compare> {
+        let (compared, divergences) = (self.compared.lock(), self.divergences.lock());
+        let compare = |member: &EnclaveKey| {
+            let other = (group, member.clone());
+            let last = compared.get(&other).map(|(last, at)| (last.block, at.elapsed()));
+            let divergence = divergences.get(&other).cloned();
+            Compare { member: member.clone(), last, divergence }
+        };
+        members.iter().map(compare).collect()
     }
 
     /// Compares every `pause`, for as long as the node runs.
@@ -133,7 +156,8 @@ impl Comparison {
         while let Some((Question { other, record, .. }, result)) = answers.next().await {
             match result {
                 Ok(true) => {
-                    self.compared.lock().insert(other, Compared::of(&record));
+                    let compared = (Compared::of(&record), Instant::now());
+                    self.compared.lock().insert(other, compared);
                 }
                 Ok(false) => {}
                 Err(error) => failure(other.0, error),
@@ -164,7 +188,7 @@ impl Comparison {
 
     /// Whether this was not answered yet, or not to our liking.
     fn is_open(&self, Question { other, record, .. }: &Question) -> bool {
-        self.compared.lock().get(other) != Some(&Compared::of(record))
+        self.compared.lock().get(other).map(|(compared, _)| *compared) != Some(Compared::of(record))
             || self.divergences.lock().contains_key(other)
     }
 

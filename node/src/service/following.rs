@@ -1,6 +1,9 @@
 //! What the service knows of the follower, and what it may ask of it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use coterie_core::{EnclaveKey, GroupId};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -18,6 +21,8 @@ pub struct Following {
     pub joining: watch::Receiver<Vec<GroupId>>,
     /// Up to which block an accepted history says what counted for a group.
     pub covered: watch::Receiver<HashMap<GroupId, BlockRef>>,
+    /// Markers that none of the node's keys opened, since it started.
+    pub unread: Arc<AtomicU64>,
     /// Changes of membership, as they are followed.
     pub events: broadcast::Sender<GroupEvent>,
     /// Where to ask that a history be taken over.

@@ -4,9 +4,11 @@
 //! Speaks in the protocol's types: it knows neither JSON-RPC nor HTTP, and it never writes
 //! private state (a sent transaction returns through the chain like everyone else's).
 
+mod accounts;
 mod compare;
 mod confirmations;
 mod error;
+mod estimate;
 mod filters;
 mod following;
 mod late;
@@ -21,6 +23,9 @@ mod read;
 mod receipts;
 mod send;
 mod sight;
+mod status;
+mod trace;
+mod transactions;
 mod types;
 mod unmined;
 mod view;
@@ -35,14 +40,18 @@ use coterie_core::{EnclaveKey, GroupId};
 use serde_json::value::RawValue;
 
 pub use self::{
-    compare::{Comparison, Divergence},
+    compare::{Compare, Comparison, Divergence},
     confirmations::Confirmations,
     error::{HealError, MarkerRefused, ReadError, SendError, WatchError},
+    estimate::GasEstimate,
     filters::FilterId,
     following::{Following, GroupEvent, TakeOver},
     late::LatePayloads,
     members::Members,
     offers::offer_histories,
+    status::{GroupStatus, NodeCounts, NodeStatus},
+    trace::TransactionTrace,
+    transactions::{MarkedTransaction, PAGE_MAX, Place, TransactionPage, TransactionQuery},
     types::{
         CallOutcome, CallRequest, GroupInfo, LogFilter, LogRange, PrivateLog, PrivateReceipt,
         PrivateTransactionInfo, Reach, Readiness, Tenant,
@@ -95,6 +104,7 @@ pub struct Service {
     options: ServiceOptions,
     pulse: Pulse,
     late: LatePayloads,
+    comparison: Arc<Comparison>,
     unmined: Unmined,
     filters: Filters,
     logs: LogCache,
@@ -107,12 +117,14 @@ impl Service {
         let markers = Markers::new(chain, view.definition.chain_id, markers, followed);
         let pulse = Pulse::new(view.following.clone());
         let unmined = Unmined::new(options.push_blocks);
+        let comparison = Arc::new(Comparison::new(view.clone()));
         Self {
             view,
             markers,
             options,
             pulse,
             late: LatePayloads::default(),
+            comparison,
             unmined,
             filters: Filters::default(),
             logs: LogCache::default(),
@@ -148,6 +160,11 @@ impl Service {
         &self.late
     }
 
+    /// The comparison of state roots with other members, which somebody must run.
+    pub const fn comparison(&self) -> &Arc<Comparison> {
+        &self.comparison
+    }
+
     /// Takes a group's history over again from another member: for a node that lost payloads.
     /// Returns when the request was accepted; the log tells how it ends.
     ///
@@ -168,10 +185,11 @@ impl Service {
         self.view.following.requests.send(request).await.map_err(|_| HealError::NotFollowing)
     }
 
-    /// Passes a request on to the public chain as it is.
+    /// Passes a request on to the public chain as it is. What is public may also be asked by a caller
+    /// without an enclave key.
     pub async fn forward(
         &self,
-        _tenant: &Tenant,
+        _tenant: Option<&Tenant>,
         method: &str,
         params: Option<&RawValue>,
     ) -> Result<Box<RawValue>, ChainError> {
@@ -181,7 +199,7 @@ impl Service {
     /// Subscribes to something of the public chain, as it is.
     pub async fn subscribe_to_chain(
         &self,
-        _tenant: &Tenant,
+        _tenant: Option<&Tenant>,
         params: Option<&RawValue>,
     ) -> Result<ChainSubscription, ChainError> {
         self.view.chain.subscribe(params).await

@@ -91,6 +91,7 @@ mod tests {
             head: head.subscribe(),
             joining: watch::Sender::new(Vec::new()).subscribe(),
             covered: watch::Sender::default().subscribe(),
+            unread: std::sync::Arc::default(),
             events: broadcast::Sender::new(1),
             requests: mpsc::channel(1).0,
         };

@@ -83,7 +83,58 @@ impl Service {
         self.shown(tenant, mined.block, receipt).await
     }
 
-    /// Whether the caller may see receipts of this group's markers in this block.
+    /// Whether a receipt in this block is the caller's to see, as a member of its group.
+    fn may_see_receipt(
+        &self,
+        tenant: &Tenant,
+        receipt: &Receipt,
+        block: BlockRef,
+    ) -> Result<bool, ReadError> {
+        if tenant.reach == Reach::Node {
+            return Ok(true);
+        }
+        Ok(match receipt.reason {
+            Reason::Executed
+            | Reason::Reverted
+            | Reason::OutOfGas
+            | Reason::TooManyPublicReads
+            | Reason::Nonce
+            | Reason::ChainId
+            | Reason::Value
+            | Reason::Signature
+            | Reason::Locked
+            | Reason::Version => {
+                let Some(group) = receipt.group else { return Ok(false) };
+                // In a group that did not exist yet these are no member's.
+                self.view.state.group_at(group, block.number)?.is_some()
+                    && self.may_see(tenant, receipt.group, block)?
+            }
+            Reason::Duplicate | Reason::Copied => {
+                self.may_see(tenant, receipt.group, block)?
+                    && self.may_see_decided(tenant, receipt.payload)?
+            }
+            // Sent by somebody who was no member, or nobody's: its recipients' only.
+            Reason::NotAMember
+            | Reason::Undecodable
+            | Reason::EnclaveSignature
+            | Reason::Late
+            | Reason::NotInHistory => false,
+        })
+    }
+
+    /// Whether a payload belongs to a group's history that the caller may see.
+    fn may_see_decided(&self, tenant: &Tenant, payload: PayloadKey) -> Result<bool, ReadError> {
+        if tenant.reach == Reach::Node {
+            return Ok(true);
+        }
+        let Some(decision) = self.view.state.decided(payload)? else { return Ok(false) };
+        let Some((block, receipt)) = self.stored(decision.marker)? else { return Ok(false) };
+        // What decided is never a duplicate itself.
+        let again = matches!(receipt.reason, Reason::Duplicate | Reason::Copied);
+        Ok(!again && self.may_see_receipt(tenant, &receipt, block)?)
+    }
+
+    /// Whether the caller may see the group's markers in this block.
     fn may_see(
         &self,
         tenant: &Tenant,
@@ -107,16 +158,25 @@ impl Service {
         block: BlockRef,
         receipt: Receipt,
     ) -> Result<Option<PrivateReceipt>, ReadError> {
-        if self.may_see(tenant, receipt.group, block)? {
+        if self.may_see_receipt(tenant, &receipt, block)? {
             return self.with_transaction(Some(tenant), block, receipt).await.map(Some);
         }
-        if !self.view.enclave.recipients(receipt.payload).await?.contains(&tenant.key) {
+        if !self.holds(tenant, receipt.payload).await? {
             return Ok(None);
+        }
+        if self.may_see(tenant, receipt.group, block)? {
+            return self.with_transaction(Some(tenant), block, receipt).await.map(Some);
         }
         if self.adds(tenant, &receipt).await? {
             return Ok(None);
         }
         self.with_transaction(None, block, without_outcome(receipt)).await.map(Some)
+    }
+
+    /// Whether the caller has the payload: it was sent to it, or is in a history that it may see.
+    async fn holds(&self, tenant: &Tenant, payload: PayloadKey) -> Result<bool, ReadError> {
+        let recipients = self.view.enclave.recipients(payload).await?;
+        Ok(recipients.contains(&tenant.key) || self.may_see_decided(tenant, payload)?)
     }
 
     /// Whether the payload of another's marker adds the caller to a group. While the caller is no
@@ -160,26 +220,25 @@ impl Service {
         tenant: &Tenant,
         marker: B256,
     ) -> Result<Option<PrivateTransactionInfo>, ReadError> {
-        let (key, block) = match self.view.state.receipt(marker)? {
-            Some((block, receipt)) => (receipt.payload, block),
+        let (key, of_group) = match self.view.state.receipt(marker)? {
+            Some((block, receipt)) => {
+                (receipt.payload, self.may_see_receipt(tenant, &receipt, block)?)
+            }
             None => match self.view.chain.mined(marker).await? {
                 Some(mined) => {
                     let rules = self.view.definition.rules;
                     let Some(key) = marker_payload(rules, marker, &mined)? else {
                         return Ok(None);
                     };
-                    (key, mined.block)
+                    (key, tenant.reach == Reach::Node)
                 }
                 None => return Ok(None),
             },
         };
         let Some(payload) = self.view.enclave.receive(key).await? else { return Ok(None) };
         let Some(signed) = transaction(&payload) else { return Ok(None) };
-        let group = Some(signed.transaction.group_id());
         // Whoever holds the payload can read it.
-        if !self.may_see(tenant, group, block)?
-            && !self.view.enclave.recipients(key).await?.contains(&tenant.key)
-        {
+        if !of_group && !self.holds(tenant, key).await? {
             return Ok(None);
         }
         let from = recover_sender(&signed);
@@ -276,7 +335,7 @@ impl Service {
             return Ok(None);
         };
         if let Some((block, decided)) = self.stored(marker)? {
-            let seen = self.may_see(tenant, decided.group, block)?;
+            let seen = self.may_see_receipt(tenant, &decided, block)?;
             return Ok(seen.then(|| Arc::new(decided)));
         }
         // It has none yet where the history is waited for.
@@ -329,7 +388,7 @@ fn without_outcome(receipt: Receipt) -> Receipt {
 }
 
 /// The payload that a mined marker names; `None` when it is no marker under the network's rules.
-fn marker_payload(
+pub(super) fn marker_payload(
     rules: Rules,
     hash: B256,
     mined: &MinedTransaction,
@@ -342,6 +401,6 @@ fn marker_payload(
 }
 
 /// The transaction in a payload, if it decodes.
-fn transaction(payload: &Payload) -> Option<SignedPrivateTransaction> {
+pub(super) fn transaction(payload: &Payload) -> Option<SignedPrivateTransaction> {
     Some(VersionedPrivateTransaction::from_text(&payload.text).ok()?.transaction)
 }

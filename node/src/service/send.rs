@@ -30,7 +30,7 @@ use crate::{
 const MARKER_GAS_MIN: u64 = 21_000 + 32 * 16;
 /// What a marker is given at least: the same, or what EIP-7623 asks for 32 non-zero bytes if that is
 /// more. With less, clients may keep it in their pools for ever, and all later ones of its key.
-const MARKER_GAS: u64 = 21_000 + 32 * 4 * 10;
+pub(super) const MARKER_GAS: u64 = 21_000 + 32 * 4 * 10;
 
 /// A transaction that may be sent.
 struct Accepted {

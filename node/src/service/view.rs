@@ -1,6 +1,6 @@
 //! Private state at a block, as every use case sees it.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use alloy_primitives::B256;
 use coterie_core::{GroupId, NetworkDefinition};
@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use super::{ReadError, following::Following};
 use crate::{
-    chain::{BlockId, BlockRef, Chain, ChainError, Header},
+    chain::{BlockId, BlockRef, Chain, ChainError, Header, PublicRead, PublicValue},
     enclave::Enclave,
     executor::{Executor, Fault, GroupFacts, PublicReads},
     state::{EMPTY_ROOT, GroupBlock, Snapshot, State, StateError},
@@ -199,14 +199,44 @@ impl View {
         at: B256,
         work: impl FnOnce(&PublicReads) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, ReadError> {
+        self.execute_with(HashMap::new(), at, work).await
+    }
+
+    /// Runs what was run when block `header` was followed for the group: what was read of public
+    /// state then is answered from where it was kept, since the chain may have pruned it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::execute`], or the enclave failed.
+    pub(super) async fn execute_again<T: Send + 'static>(
+        &self,
+        group: GroupId,
+        header: &Header,
+        work: impl FnOnce(&PublicReads) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let recorded = self.enclave.recorded_reads(group, header.hash).await?;
+        self.execute_with(recorded.into_iter().collect(), header.parent_hash, work).await
+    }
+
+    async fn execute_with<T: Send + 'static>(
+        &self,
+        recorded: HashMap<PublicRead, PublicValue>,
+        at: B256,
+        work: impl FnOnce(&PublicReads) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, ReadError> {
         let (chain, runtime) = (Arc::clone(&self.chain), Handle::current());
         let failure = Arc::new(Mutex::new(None));
         let failed = Arc::clone(&failure);
-        let source = move |read| match runtime.block_on(chain.read(at, &[read])) {
-            Ok(mut values) => values.pop(),
-            Err(error) => {
-                *failed.lock() = Some(error);
-                None
+        let source = move |read| {
+            if let Some(value) = recorded.get(&read) {
+                return Some(value.clone());
+            }
+            match runtime.block_on(chain.read(at, &[read])) {
+                Ok(mut values) => values.pop(),
+                Err(error) => {
+                    *failed.lock() = Some(error);
+                    None
+                }
             }
         };
         let reads = PublicReads::with_source(Arc::new(source));

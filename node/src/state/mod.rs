@@ -5,6 +5,7 @@ mod account;
 mod logs;
 mod members;
 mod nodes;
+mod proof;
 mod replaced;
 mod resident;
 mod schema;
@@ -24,6 +25,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub use self::logs::LogsWanted;
 pub use self::members::Membership;
+pub use self::proof::{AccountProof, SlotProof};
 pub use self::replaced::{MarkerLogs, Replaced, Since, log_bytes};
 pub use self::seen::was_unread;
 pub use self::snapshot::{OpenAccount, Snapshot};
@@ -103,6 +105,9 @@ pub enum Corruption {
     /// A key or value of this table does not decode.
     #[error("an entry of table {} does not decode", .0.name())]
     BadRecord(Table),
+    /// Executing a marker's transaction again comes to something else than was stored.
+    #[error("executing the transaction of marker {0} again does not give its receipt")]
+    NotReproduced(B256),
     /// The database has no format number, or one that never was.
     #[error("the format number is missing")]
     NoFormat,

@@ -10,7 +10,7 @@ use super::{
     account::AccountEntry,
     trie::{Load, Node, TrieValue, decode, node_bytes},
 };
-use crate::store::{Store, Table};
+use crate::store::{Store, Table, Value};
 
 /// A cache of decoded nodes, bounded by their memory.
 type NodeCache<V> = Cache<B256, Node<V>, ByMemory>;
@@ -41,9 +41,14 @@ impl Nodes {
         }
     }
 
-    fn read<V: TrieValue>(&self, hash: &B256) -> Result<Node<V>, StateError> {
+    /// The encoding of a saved node.
+    pub(super) fn bytes(&self, hash: &B256) -> Result<Value, StateError> {
         let bytes = self.store.get(Table::Nodes, hash.as_slice())?;
-        let bytes = bytes.ok_or(StateError::Corrupt(Corruption::MissingNode(*hash)))?;
+        bytes.ok_or(StateError::Corrupt(Corruption::MissingNode(*hash)))
+    }
+
+    fn read<V: TrieValue>(&self, hash: &B256) -> Result<Node<V>, StateError> {
+        let bytes = self.bytes(hash)?;
         match decode(hash, &bytes) {
             Ok(Node::Hash(_)) | Err(_) => Err(StateError::Corrupt(Corruption::BadNode(*hash))),
             Ok(node) => Ok(node),

@@ -89,6 +89,10 @@ impl Snapshot {
         self.root
     }
 
+    pub(super) fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
     /// An account with access to its storage.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 // has neither by asking for logs. One shape of event whichever it is: a formatted log, once each.
 
 import { MethodDisabledError, RpcError } from "../errors.js";
-import type { Rpc } from "../rpc.js";
+import { providerError, type Rpc } from "../rpc.js";
 import { Session } from "../session.js";
 import type { GroupId, LogFilter, PrivateLog } from "../types.js";
 import { TIMER_MS_MAX, pause } from "../wait.js";
@@ -115,9 +115,12 @@ export class PrivateSubscription extends Emitter {
   accept(logs: Logs): void {
     if (this.#stopped) return;
     for (const log of logs) {
-      const key = ["blockHash", "transactionHash", "logIndex", "removed"].map((name) => String(log[name])).join();
+      const id = ["blockHash", "transactionHash", "logIndex"].map((name) => String(log[name])).join();
+      const key = `${id},${log["removed"] === true}`;
       if (this.#seen.has(key)) continue;
       this.#seen.add(key);
+      // A branch may come back: what was taken back is told again, and the other way round.
+      this.#seen.delete(`${id},${log["removed"] !== true}`);
       this.#waiting.push(formatLog(log));
       const block = blockNumber(log["blockNumber"]) ?? -1n;
       if (block > this.#newest) this.#newest = block;
@@ -197,7 +200,7 @@ class NodeFilter implements Source {
   async start(): Promise<string> {
     const { filter } = this.#of;
     // Asked before the filter is there, so that nothing lies between the two.
-    this.#first = blockNumber(filter.fromBlock) ?? (await this.#fromNow(this.#past ? 0n : 1n));
+    this.#first = blockNumber(filter.fromBlock) ?? (await fromNow(this.#connection, this.#past ? 0n : 1n));
     return this.#make(filter);
   }
 
@@ -238,16 +241,6 @@ class NodeFilter implements Source {
     }
     this.#of.filterId = id;
     this.#past = first !== undefined;
-  }
-
-  /** A block counted from the newest one; undefined when the node does not tell. */
-  async #fromNow(more: bigint): Promise<bigint | undefined> {
-    try {
-      return BigInt((await this.#connection.request("eth_blockNumber", [])) as string) + more;
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-      return undefined;
-    }
   }
 }
 
@@ -317,6 +310,16 @@ class LogPoll implements Source {
   }
 }
 
+/** A block counted from the newest one; undefined when the node does not tell. */
+async function fromNow(connection: Connection, more: bigint): Promise<bigint | undefined> {
+  try {
+    return BigInt((await connection.request("eth_blockNumber", [])) as string) + more;
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    return undefined;
+  }
+}
+
 /** A block that is the same one for ever; undefined for `latest` and the like, and for none. */
 function blockNumber(block: unknown): bigint | undefined {
   if (block === "earliest") return 0n;
@@ -340,6 +343,8 @@ class Notifications implements Source {
   #id: string | undefined;
   /** What came before that. */
   #early: { id: string; log: Record<string, unknown> }[] = [];
+  /** The block where it began; undefined when the node does not tell. */
+  #first: bigint | undefined;
 
   constructor(connection: Connection, provider: Web3Quorum.Provider, of: PrivateSubscription) {
     this.#connection = connection;
@@ -352,6 +357,8 @@ class Notifications implements Source {
     this.#provider.on?.("error", this.#failed);
     this.#provider.on?.("connect", this.#connected);
     try {
+      // Asked before the subscription is there, so that nothing lies between the two.
+      this.#first = await fromNow(this.#connection, 1n);
       return await this.#ask();
     } catch (error) {
       this.#release();
@@ -379,9 +386,13 @@ class Notifications implements Source {
     this.#provider.removeListener?.("connect", this.#connected);
   }
 
-  readonly #notified = (message: { params?: { subscription?: string; result?: Record<string, unknown> } }) => {
+  readonly #notified = (message: {
+    params?: { subscription?: string; result?: Record<string, unknown>; error?: unknown };
+  }) => {
     // Every subscription of the socket comes by here.
-    const { subscription: id, result: log } = message?.params ?? {};
+    const { subscription: id, result: log, error } = message?.params ?? {};
+    // Nodes that tell why a subscription ends do it so.
+    if (id !== undefined && id === this.#id && error) this.#of.fail(providerError(error, "priv_subscribe"));
     if (id === undefined || log === undefined) return;
     if (this.#id === undefined) this.#early = [...this.#early, { id, log }].slice(-WAITING_MAX);
     else if (id === this.#id) this.#of.accept([log]);
@@ -395,13 +406,21 @@ class Notifications implements Source {
     // the subscription with the old socket.
     if (this.#id === undefined) return;
     this.#id = undefined;
-    this.#ask().then(
-      (id) => {
-        if (!this.#of.stopped) this.#of.filterId = id;
-        // Ended meanwhile: nobody is left to be told of a failure.
-        else this.stop(id).catch(() => {});
-      },
-      (error: unknown) => this.#of.fail(error),
-    );
+    this.#again().catch((error: unknown) => this.#of.fail(error));
   };
+
+  /** On a new socket: subscribes again, and reads what was missed in between. */
+  async #again(): Promise<void> {
+    const id = await this.#ask();
+    if (this.#of.stopped) {
+      // Nobody is left to be told of a failure.
+      await this.stop(id).catch(() => {});
+      return;
+    }
+    this.#of.filterId = id;
+    if (this.#first === undefined) return;
+    const { privacyGroupId, filter } = this.#of;
+    const missed = { ...filter, fromBlock: hex(this.#of.again(this.#first)), toBlock: "latest" };
+    this.#of.accept((await this.#connection.request("priv_getLogs", [privacyGroupId, missed])) as Logs);
+  }
 }

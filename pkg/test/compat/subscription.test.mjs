@@ -446,6 +446,7 @@ test("a subscription that cannot begin is told to the callback, or rejects", asy
 class Socket extends NodeEmitter {
   subscriptions = 0;
   requests = [];
+  past = [];
   constructor(supported = true) {
     super();
     this.supported = supported;
@@ -454,13 +455,16 @@ class Socket extends NodeEmitter {
     this.requests.push({ method, params });
     const error = { code: -32601, message: "Method not found" };
     if (!this.supported && method.startsWith("priv_")) return callback(null, { jsonrpc: "2.0", id, error });
-    const result = method === "priv_subscribe" ? `0x${(this.subscriptions += 1)}` : true;
+    const answers = { eth_blockNumber: "0x10", priv_getLogs: this.past };
+    const result = method === "priv_subscribe" ? `0x${(this.subscriptions += 1)}` : (answers[method] ?? true);
     // The first log may come right behind the answer.
     callback(null, { jsonrpc: "2.0", id, result });
     if (method === "priv_subscribe") this.notify(result, 100 + this.subscriptions);
   }
-  notify(subscription, n) {
-    const params = { subscription, privacyGroupId: GROUP, result: log(n) };
+  notify(subscription, n, more) {
+    this.tell({ subscription, privacyGroupId: GROUP, result: log(n, more) });
+  }
+  tell(params) {
     this.emit("data", { jsonrpc: "2.0", method: "priv_subscription", params });
   }
 }
@@ -500,6 +504,33 @@ test("a socket that was reconnected is subscribed to again", async () => {
   await eventually("the new one is heard", () => logs.length === 3);
   assert.deepEqual(logs.map(({ data }) => data), ["0x65", "0x66", "0x02"]);
   assert.equal(connected, 1);
+  await subscription.unsubscribe();
+});
+
+test("what was missed while a socket was gone is read, and comes once", async () => {
+  const socket = new Socket();
+  const { subscription, logs, errors } = await subscribe(new Compat(socket), { address: `0x${"cd".repeat(20)}` });
+  socket.notify("0x1", 1, { blockNumber: "0x40" });
+  socket.past = [log(1, { blockNumber: "0x40" }), log(2, { blockNumber: "0x41" })];
+  socket.emit("connect");
+  await eventually("it was read", () => logs.some(({ data }) => data === "0x02"));
+  assert.deepEqual(logs.map(({ data }) => data), ["0x65", "0x01", "0x66", "0x02"]);
+  const { params } = socket.requests.find(({ method }) => method === "priv_getLogs");
+  assert.deepEqual(params, [GROUP, { address: `0x${"cd".repeat(20)}`, fromBlock: "0x34", toBlock: "latest" }]);
+  assert.deepEqual(errors, []);
+  await subscription.unsubscribe();
+});
+
+test("a branch that comes back brings its logs back, and the reason of an end is told", async () => {
+  const socket = new Socket();
+  const { subscription, logs, errors } = await subscribe(new Compat(socket));
+  for (const removed of [false, true, true, false, false, true]) socket.notify("0x1", 1, { removed });
+  await eventually("each change is told once", () => logs.length === 5);
+  assert.deepEqual(logs.slice(1).map(({ removed }) => removed), [false, true, false, true]);
+  socket.tell({ subscription: "0x9", privacyGroupId: GROUP, error: { code: -40100, message: "Unauthorized" } });
+  assert.equal(errors.length, 0);
+  socket.tell({ subscription: "0x1", privacyGroupId: GROUP, error: { code: -40100, message: "Unauthorized" } });
+  assert.deepEqual(errors.map(({ rpcCode, name }) => [rpcCode, name]), [[-40100, "UnauthorizedError"]]);
   await subscription.unsubscribe();
 });
 

@@ -5,12 +5,13 @@ import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 
 import { chromium } from "playwright-core";
+import { WebSocketServer } from "ws";
 
 import { requireChromium } from "./chromium.mjs";
 
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".wasm": "application/wasm" };
 
-/** Serves a directory on a free port. */
+/** Serves a directory on a free port, and JSON-RPC by WebSocket, which answers a method's name. */
 export async function serveFiles(root) {
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url, "http://localhost");
@@ -22,10 +23,18 @@ export async function serveFiles(root) {
     response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "application/octet-stream" });
     createReadStream(path).pipe(response);
   });
+  const sockets = new WebSocketServer({ server });
+  sockets.on("connection", (socket) =>
+    socket.on("message", (text) => {
+      const { id, method } = JSON.parse(text);
+      socket.send(JSON.stringify({ jsonrpc: "2.0", id, result: method }));
+    }),
+  );
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${server.address().port}/`,
     stop: () => {
+      for (const socket of sockets.clients) socket.terminate();
       server.closeAllConnections();
       return new Promise((resolve) => server.close(resolve));
     },

@@ -13,7 +13,7 @@ import { execute, installPacked } from "./project.mjs";
 let project;
 let network;
 before(async () => {
-  [{ project }, network] = await Promise.all([installPacked(["viem", "ethers", "web3", "web3js-quorum"]), startDev()]);
+  [{ project }, network] = await Promise.all([installPacked(["viem", "ethers", "web3", "web3js-quorum", "ws"]), startDev()]);
   writeFileSync(join(project, "ready.json"), JSON.stringify(describe(network)));
 });
 after(() => network?.stop());

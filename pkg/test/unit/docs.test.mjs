@@ -10,7 +10,7 @@ const text = (name) => readFileSync(new URL(name, src), "utf8");
 /** Names that leave the package. */
 function exported() {
   const names = new Set();
-  for (const file of ["exports.ts", "index.ts", "viem.ts", "ethers.ts"]) {
+  for (const file of ["exports.ts", "index.ts", "viem.ts", "ethers.ts", "ws.ts"]) {
     for (const [, list] of text(file).matchAll(/export (?:type )?\{([^}]*)\}/g)) {
       for (const name of list.split(",")) if (name.trim()) names.add(name.trim().replace(/^type /, ""));
     }

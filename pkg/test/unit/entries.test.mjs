@@ -5,6 +5,8 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { test } from "node:test";
 
+import WebSocket from "ws";
+
 import { ALICE, GROUP, KEY, TO } from "./lib/data.mjs";
 
 const require = createRequire(import.meta.url);
@@ -54,6 +56,17 @@ test("import, require and slim know each other's errors", async () => {
   assert.ok(!(new RpcError("m") instanceof Own));
   for (const value of [undefined, null, 1, {}, new Error("m"), { name: "PrivacyError" }]) assert.ok(!(value instanceof PrivacyError));
   assert.equal(new RpcError("m").name, "RpcError");
+});
+
+test("what the entry for WebSockets throws is known by all others", async () => {
+  for (const { webSocket } of [await import("@coterie/sdk/ws"), require("@coterie/sdk/ws")]) {
+    for (const sdk of [await import("@coterie/sdk"), require("@coterie/sdk"), await import("@coterie/sdk/slim")]) {
+      assert.throws(() => webSocket("nowhere"), sdk.InvalidInputError);
+      const transport = webSocket("ws://127.0.0.1:1", { WebSocket });
+      await assert.rejects(sdk.createRpc(transport).rpc("eth_chainId", []), sdk.ConnectionError);
+      transport.close();
+    }
+  }
 });
 
 test("import and require send with one queue", async () => {

@@ -22,10 +22,13 @@ export function coterie() {
   return path;
 }
 
+const temporary = [];
+process.on("exit", () => temporary.forEach((dir) => rmSync(dir, { recursive: true, force: true })));
+
 /** A directory that is gone when the process ends. */
 export function temporaryDirectory() {
   const dir = mkdtempSync(join(tmpdir(), "coterie-"));
-  process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
+  temporary.push(dir);
   return dir;
 }
 

@@ -39,7 +39,7 @@ function anvilBinary() {
 }
 
 /** A port that was free a moment ago: peers must know each other's before any of them starts. */
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.on("error", reject);

@@ -54,7 +54,7 @@ pub(crate) struct Parts {
 pub(crate) struct Node {
     pub(crate) follower: Follower,
     pub(crate) view: View,
-    pub(crate) service: Service,
+    pub(crate) service: Arc<Service>,
     pub(crate) comparison: Comparison,
     offers: Option<JoinHandle<()>>,
 }
@@ -231,7 +231,7 @@ impl Node {
         let markers = MarkerOptions { key: None, gas_price_max: 0 };
         let limits =
             ServiceOptions { receipt_wait: Duration::from_millis(1), ..ServiceOptions::default() };
-        let service = Service::new(view.clone(), markers, limits);
+        let service = Arc::new(Service::new(view.clone(), markers, limits));
         let offers = (presence == Presence::Public).then(|| {
             let (late, state) = (service.late_payloads().clone(), view.state.clone());
             enclave.set_arrival_hook(Arc::new(move |payload| {

@@ -195,6 +195,10 @@ impl Enclave for SimEnclave {
         self.inner.keys()
     }
 
+    fn peers(&self) -> Vec<EnclaveKey> {
+        self.inner.peers()
+    }
+
     async fn receive(&self, key: PayloadKey) -> Result<Option<Payload>, EnclaveUnavailable> {
         self.available()?;
         self.inner.receive(key).await

@@ -3,6 +3,7 @@
 mod checks;
 mod limits;
 mod protection;
+mod trace;
 mod world;
 
 use std::collections::BTreeMap;

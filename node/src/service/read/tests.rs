@@ -136,6 +136,7 @@ pub(in super::super) async fn service_of(
         head: watch::channel(None).1,
         joining: watch::channel(Vec::new()).1,
         covered: watch::channel(std::collections::HashMap::default()).1,
+        unread: Arc::default(),
         events: broadcast::channel(1).0,
         requests: mpsc::channel(1).0,
     };

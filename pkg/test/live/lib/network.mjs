@@ -18,13 +18,19 @@ export const { EventEmitter, Reverter, Erc20 } = artifacts;
 /** Polling that a test can wait for. */
 export const POLLING = { interval: 20, timeout: 30_000 };
 
-/** Starts it; `stop` ends it. */
-export async function startDev({ members = 3 } = {}) {
-  const binary = process.env.COTERIE_BIN;
-  if (!binary) throw new Error("COTERIE_BIN is not set: run these tests by `cargo xtask test`");
+/** A directory that is gone when the process ends. */
+export function temporaryDirectory() {
   const dir = mkdtempSync(join(tmpdir(), "coterie-sdk-"));
   process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+/** Starts it; `stop` ends it. In a directory where it was before, it goes on where it stopped. */
+export async function startDev({ members = 3, dir = temporaryDirectory() } = {}) {
+  const binary = process.env.COTERIE_BIN;
+  if (!binary) throw new Error("COTERIE_BIN is not set: run these tests by `cargo xtask test`");
   const readyFile = join(dir, "ready.json");
+  rmSync(readyFile, { force: true });
   const args = ["dev", "--members", `${members}`, "--rpc-port", "0"];
   args.push("--datadir", join(dir, "data"), "--ready-file", readyFile);
   const node = new Process(binary, args);

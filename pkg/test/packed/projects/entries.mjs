@@ -15,7 +15,7 @@ export function expectVectors(name, sdk, vectors) {
 }
 
 /** Checks all entries; gives what to print. */
-export async function checkEntries({ sdk, Web3Quorum, ethers, slim, viem, vectors, wasm }) {
+export async function checkEntries({ sdk, Web3Quorum, ethers, slim, viem, ws, vectors, wasm }) {
   // Nothing was initialised: the first call does it.
   const report = [expectVectors("default entry", sdk, vectors)];
 
@@ -35,7 +35,32 @@ export async function checkEntries({ sdk, Web3Quorum, ethers, slim, viem, vector
   assert(id === privacyGroupId, `compat: ${id}`);
   const short = await web3.priv.generateAndSendRawTransaction({}).catch((error) => error);
   assert(short instanceof sdk.InvalidInputError, `compat throws another class: ${short}`);
+  await expectSocket(ws, sdk);
   return report.join("\n");
+}
+
+/** The transport answers, over a class of its own, and its errors are those of the default entry. */
+async function expectSocket({ webSocket }, sdk) {
+  class Echo {
+    #listeners = {};
+    constructor() {
+      setTimeout(() => this.#listeners.open?.({}), 0);
+    }
+    addEventListener(type, listener) {
+      this.#listeners[type] = listener;
+    }
+    send(text) {
+      const { id, method } = JSON.parse(text);
+      setTimeout(() => this.#listeners.message({ data: JSON.stringify({ jsonrpc: "2.0", id, result: method }) }), 0);
+    }
+    close() {}
+  }
+  const transport = webSocket("ws://127.0.0.1:1", { WebSocket: Echo });
+  const answer = await sdk.createRpc(transport).rpc("eth_chainId", []);
+  assert(answer === "eth_chainId", `ws: ${answer}`);
+  transport.close();
+  const refused = errorOf(() => webSocket("http://127.0.0.1:1"));
+  assert(refused instanceof sdk.InvalidInputError, `ws throws another class: ${refused}`);
 }
 
 function errorOf(action) {

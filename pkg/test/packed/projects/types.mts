@@ -12,6 +12,7 @@ import {
 import Web3Quorum from "@coterie/sdk/compat";
 import * as ethersEntry from "@coterie/sdk/ethers";
 import { init } from "@coterie/sdk/slim";
+import { webSocket, type WebSocketTransport } from "@coterie/sdk/ws";
 
 const client = createPrivacyClient({
   url: "http://127.0.0.1:1",
@@ -23,6 +24,12 @@ export const group: GroupId = randomGroupId();
 export const initialised: Promise<unknown> = init(new URL("file:///core.wasm"));
 export const functions: object[] = [ethersEntry];
 export const isInput = (error: unknown) => error instanceof InvalidInputError;
+
+export const transport: WebSocketTransport = webSocket("ws://127.0.0.1:1", { headers: { authorization: "x" } });
+export const overSocket = createPrivacyClient({ transport });
+export const pages = webSocket(new URL("wss://127.0.0.1:1"), { WebSocket, protocols: ["x"] });
+// @ts-expect-error it has no such option
+webSocket("ws://127.0.0.1:1", { header: {} });
 
 const web3 = new Web3Quorum("http://127.0.0.1:1", { groupAbi: "bytes32" });
 export const options: Web3Quorum.TransactionOptions = { privateKey: "01", privateFrom: "x", privacyGroupId: "y", data: "0x" };
