@@ -36,6 +36,8 @@ use super::{
 
 /// How long a client has to take a close frame, and to answer it.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
+/// Connections, or subscriptions, whatever is configured.
+const PLACES_MAX: usize = 1 << 24;
 /// How long running calls may take when the node stops.
 const FINISH_MAX: Duration = Duration::from_secs(2);
 
@@ -108,8 +110,8 @@ impl Sockets {
     pub fn new(limits: SocketLimits, stop: CancellationToken) -> Self {
         Self {
             limits,
-            connections: Arc::new(Semaphore::new(limits.connections_max)),
-            subscriptions: Arc::new(Semaphore::new(limits.subscriptions_max)),
+            connections: Arc::new(semaphore(limits.connections_max)),
+            subscriptions: Arc::new(semaphore(limits.subscriptions_max)),
             stop,
         }
     }
@@ -122,7 +124,8 @@ impl Sockets {
 
     /// Waits until all connections are closed; for after `stop`.
     pub async fn closed(&self) {
-        let all = u32::try_from(self.limits.connections_max).unwrap_or(u32::MAX);
+        let all = self.limits.connections_max.min(PLACES_MAX);
+        let all = u32::try_from(all).unwrap_or(u32::MAX);
         // It is never closed.
         let _ = self.connections.acquire_many(all).await;
     }
@@ -166,6 +169,11 @@ impl Sockets {
             let _ = tokio::time::timeout(CLOSE_MAX, goodbye).await;
         }
     }
+}
+
+/// As many places as are wanted, and as there can be.
+fn semaphore(places: usize) -> Semaphore {
+    Semaphore::new(places.min(PLACES_MAX))
 }
 
 /// Sends what is in the outbox, until the connection ends or a close frame was sent.
