@@ -22,16 +22,17 @@ export async function startChain() {
   return { process, ...chain };
 }
 
-/** A node with two enclave keys and an `[rpc.auth]` section. */
+/** A node with some enclave keys and an `[rpc.auth]` section. */
 export class GuardedNode {
   /** `auth` are the section's lines; `files` are written beside the configuration. */
-  static async start(chain, auth, files = {}) {
+  static async start(chain, auth, files = {}, names = ["a", "b"]) {
     const dir = temporaryDirectory();
     const node = new GuardedNode();
     node.dir = dir;
     mkdirSync(join(dir, "data"));
-    node.keys = ["a", "b"].map((name) => run("keys", "generate", join(dir, name)));
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text);
+    node.keys = names.map((name) => run("keys", "generate", join(dir, name)));
+    const all = typeof files === "function" ? files(node.keys) : files;
+    for (const [name, text] of Object.entries(all)) writeFileSync(join(dir, name), text);
     writeFileSync(join(dir, "network.toml"), `name = "dev"\nchain_id = ${chain.chainId}\n`);
     const port = await freePort();
     node.url = `http://127.0.0.1:${port}`;
@@ -55,7 +56,7 @@ ${auth}
 
 [enclave]
 port = 0
-keys = [{ file = "a.key" }, { file = "b.key" }]
+keys = [${names.map((name) => `{ file = "${name}.key" }`).join(", ")}]
 
 [log]
 filter = "info,coterie_node=trace"
