@@ -43,10 +43,8 @@ impl CloseReason {
     /// Whether what waits is sent before the connection is closed.
     const fn lets_finish(self) -> bool {
         match self {
-            Self::Stopping | Self::Silent | Self::TooLong | Self::Ended | Self::Unauthorized => {
-                true
-            }
-            Self::TooSlow => false,
+            Self::Stopping | Self::Silent | Self::TooLong | Self::Ended => true,
+            Self::TooSlow | Self::Unauthorized => false,
         }
     }
 }

@@ -175,6 +175,10 @@ struct Server {
 impl Server {
     /// Counts a call of `caller`, and sees whether its token permits it.
     fn admit(&self, caller: &Caller, method: &str) -> Result<(), Refusal> {
+        // Its token may have ended while it waited.
+        if !self.authenticator.is_still_good(caller) {
+            return Err(Refusal::Unauthorized);
+        }
         self.authenticator.count(caller).map_err(|_| Refusal::TooManyRequests)?;
         if caller.permissions.allow(method) { Ok(()) } else { Err(not_permitted(method)) }
     }

@@ -68,8 +68,9 @@ impl Service {
         group: GroupId,
         block: BlockId,
     ) -> Result<Option<Snapshot>, ReadError> {
-        let sight = self.sight(tenant, group, Use::State)?;
-        let Some(at) = self.block_in(sight, group, block).await? else { return Ok(None) };
+        let Some(at) = self.block_in((tenant, Use::State), group, block).await? else {
+            return Ok(None);
+        };
         let empty = || self.view.state.snapshot(EMPTY_ROOT);
         Ok(Some(self.view.group(group, at.number)?.map_or_else(empty, |view| view.snapshot)))
     }

@@ -37,8 +37,9 @@ impl Service {
         request: EstimateRequest,
         block: BlockId,
     ) -> Result<Option<GasEstimate>, ReadError> {
-        let sight = self.sight(tenant, group, Use::EstimateGas)?;
-        let Some(at) = self.block_in(sight, group, block).await? else { return Ok(None) };
+        let Some(at) = self.block_in((tenant, Use::EstimateGas), group, block).await? else {
+            return Ok(None);
+        };
         let header = self.view.header(at).await?;
         let snapshot = match self.view.group(group, at.number)? {
             Some(view) => view.snapshot,

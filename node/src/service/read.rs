@@ -13,9 +13,11 @@ use super::{
 use crate::{
     chain::{BlockId, BlockRef},
     executor::{self, PublicReads},
-    state::{EMPTY_ROOT, GroupBlock, LogsWanted, Reason, StateError},
+    state::{EMPTY_ROOT, GroupBlock, LogsWanted, Reason, StateError, log_bytes},
 };
 
+/// Bytes of the logs of an answer, about.
+const LOGS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Blocks that are asked of the index of logs at a time.
 const BLOCKS_PAGE: usize = 256;
 
@@ -81,8 +83,9 @@ impl Service {
         if request.value != U256::ZERO {
             return Err(ReadError::ValueNotZero);
         }
-        let sight = self.sight(tenant, group, Use::Call)?;
-        let Some(at) = self.block_in(sight, group, block).await? else { return Ok(None) };
+        let Some(at) = self.block_in((tenant, Use::Call), group, block).await? else {
+            return Ok(None);
+        };
         let header = self.view.header(at).await?;
         let snapshot = match self.view.group(group, at.number)? {
             Some(view) => view.snapshot,
@@ -121,8 +124,9 @@ impl Service {
         address: Address,
         block: BlockId,
     ) -> Result<Option<Bytes>, ReadError> {
-        let sight = self.sight(tenant, group, Use::State)?;
-        let Some(at) = self.block_in(sight, group, block).await? else { return Ok(None) };
+        let Some(at) = self.block_in((tenant, Use::State), group, block).await? else {
+            return Ok(None);
+        };
         let Some(view) = self.view.group(group, at.number)? else { return Ok(None) };
         Ok(match view.snapshot.account(address)? {
             None => None,
@@ -146,7 +150,10 @@ impl Service {
         if sight == Sight::Nothing || self.view.group_at_head(group)?.is_none() {
             return Err(ReadError::GroupUnknown(group));
         }
-        let at = self.block_in(sight, group, block).await?.ok_or(ReadError::BlockUnknown)?;
+        let at = self
+            .block_in((tenant, Use::State), group, block)
+            .await?
+            .ok_or(ReadError::BlockUnknown)?;
         Ok(self.view.group(group, at.number)?.map_or(EMPTY_ROOT, |view| view.record.root))
     }
 
@@ -215,7 +222,7 @@ impl Service {
         };
         let (from, to) = match filter.range {
             LogRange::Block(hash) => {
-                match self.block_in(sight, group, BlockId::Hash(hash)).await? {
+                match self.block_in((tenant, Use::Logs), group, BlockId::Hash(hash)).await? {
                     Some(block) => (block.number, block.number),
                     None => return Ok(Vec::new()),
                 }
@@ -224,27 +231,39 @@ impl Service {
                 (self.bound(from, head).await?, self.bound(to, head).await?.min(head))
             }
         };
-        let limit = self.options.logs_max;
         let mut logs = Vec::new();
         let mut next = Some(from);
         while let Some(from) = next {
             let wanted = LogsWanted { addresses: &filter.addresses, topics: &filter.topics };
-            let blocks = self.view.state.log_blocks(group, wanted, from, to, BLOCKS_PAGE)?;
-            let full = blocks.len() == BLOCKS_PAGE;
-            next = blocks.last().filter(|_| full).and_then(|last| last.checked_add(1));
-            for number in blocks {
+            let found = self.view.state.log_blocks(group, wanted, from, to, BLOCKS_PAGE)?;
+            next = found.next;
+            tokio::task::yield_now().await;
+            for number in found.blocks {
                 // Reading does not wait: without this nothing could end it, or come in between.
                 tokio::task::yield_now().await;
                 for record in self.view.state.group_blocks(group, number, number, 1)? {
                     self.collect(&record, &filter, &mut logs)?;
                 }
-                if logs.len() > limit {
-                    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-                    return Err(ReadError::TooMuch { limit, of: "logs" });
-                }
+                self.check_size(&logs)?;
             }
         }
+        // The caller may have been removed meanwhile, or the chain reorganised.
+        let sight = self.sight(tenant, group, Use::Logs)?;
+        logs.retain(|log| sight.covers(log.block.number));
         Ok(logs)
+    }
+
+    /// Refuses more logs than an answer may have.
+    fn check_size(&self, logs: &[PrivateLog]) -> Result<(), ReadError> {
+        let too_much = |limit: usize, of| {
+            let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+            Err(ReadError::TooMuch { limit, of })
+        };
+        if logs.len() > self.options.logs_max {
+            return too_much(self.options.logs_max, "logs");
+        }
+        let bytes: usize = logs.iter().map(|it| log_bytes(&it.log)).sum();
+        if bytes > LOGS_BYTES_MAX { too_much(LOGS_BYTES_MAX, "bytes of logs") } else { Ok(()) }
     }
 
     /// The number that a range's end means; above the head it stays above.

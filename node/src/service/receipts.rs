@@ -70,7 +70,12 @@ impl Service {
             reason: match (stranger, decided_by) {
                 (true, _) => Reason::Copied,
                 (false, Some(_)) => Reason::Duplicate,
-                (false, None) if waits => Reason::NotAMember,
+                (false, None) if !self.may_see(tenant, group, mined.block)? => {
+                    // As in a group that does not exist, whether this one waits for its history,
+                    // was taken over, or was given up.
+                    let unread = first.is_some_and(|first| first.marker == marker);
+                    if unread { Reason::Late } else { Reason::NotAMember }
+                }
                 (false, None) => self.without_receipt(group, mined.block),
             },
             decided_by,
@@ -384,7 +389,7 @@ fn without_outcome(receipt: Receipt) -> Receipt {
         | Reason::NotInHistory => Reason::NotAMember,
     };
     let (output, logs) = (Bytes::new(), Vec::new());
-    Receipt { reason, output, revert: None, logs, ..receipt }
+    Receipt { reason, output, revert: None, logs, contract: None, ..receipt }
 }
 
 /// The payload that a mined marker names; `None` when it is no marker under the network's rules.

@@ -26,8 +26,8 @@ impl Service {
         })
     }
 
-    /// The block that `id` names to a tenant with this sight: what it may not see is refused, and
-    /// the last that it may see is its head. `None` for a number or hash that names none, which
+    /// The block that `id` names to a tenant for some use: what it may not see is refused, and the
+    /// last that it may see is its head. `None` for a number or hash that names none, which
     /// Besu tells from a tag that names none (protocol, 7.1).
     ///
     /// # Errors
@@ -36,10 +36,11 @@ impl Service {
     /// no block.
     pub(super) async fn block_in(
         &self,
-        sight: Sight,
+        (tenant, what): (&Tenant, Use),
         group: GroupId,
         id: BlockId,
     ) -> Result<Option<BlockRef>, ReadError> {
+        let sight = self.sight(tenant, group, what)?;
         if sight == Sight::Nothing {
             return Err(ReadError::NotAMember(group));
         }
@@ -50,6 +51,8 @@ impl Service {
             return Err(ReadError::NotAMember(group));
         }
         let Some(block) = self.numbered(id).await? else { return Ok(None) };
+        // Again: the caller may have been removed since, before this block.
+        let sight = self.sight(tenant, group, what)?;
         if sight.covers(block.number) {
             return Ok(Some(block));
         }

@@ -120,9 +120,8 @@ impl Service {
         tenant: &Tenant,
         group: GroupId,
     ) -> Result<GroupStatus, ReadError> {
-        let sight = self.sight(tenant, group, Use::Group)?;
         let unknown = ReadError::GroupUnknown(group);
-        let Some(at) = self.block_in(sight, group, BlockId::Latest).await? else {
+        let Some(at) = self.block_in((tenant, Use::Group), group, BlockId::Latest).await? else {
             return Err(unknown);
         };
         let joining = self.view.is_joining(group);

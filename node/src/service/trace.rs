@@ -40,7 +40,7 @@ impl Service {
     ) -> Result<Option<TransactionTrace>, ReadError> {
         let sight = self.sight(tenant, group, Use::Trace)?;
         // Refuses who may see nothing, whether or not there is such a marker.
-        self.block_in(sight, group, BlockId::Latest).await?;
+        self.block_in((tenant, Use::Trace), group, BlockId::Latest).await?;
         let Some((block, receipt)) = self.view.state.receipt(marker)? else { return Ok(None) };
         if receipt.group != Some(group) || !sight.covers(block.number) || !ran(receipt.reason) {
             return Ok(None);

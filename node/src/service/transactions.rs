@@ -22,7 +22,7 @@ use crate::{
 /// Transactions on a page, at most.
 pub const PAGE_MAX: usize = 1_000;
 /// Blocks that are read from the chain for one page, at most.
-const BLOCKS_MAX: u64 = 500;
+const BLOCKS_MAX: u64 = 64;
 /// Bytes of call data on a page, about: a page ends after the transaction that goes beyond.
 const BYTES_MAX: usize = 8 << 20;
 
@@ -111,8 +111,7 @@ impl Service {
         group: GroupId,
         query: TransactionQuery,
     ) -> Result<TransactionPage, ReadError> {
-        let sight = self.sight(tenant, group, Use::Transactions)?;
-        let head = self.block_in(sight, group, BlockId::Latest).await?;
+        let head = self.block_in((tenant, Use::Transactions), group, BlockId::Latest).await?;
         let page = TransactionPage { transactions: Vec::new(), next: None };
         let limit = query.limit.clamp(1, PAGE_MAX);
         let mut filling = Filling { page, limit, bytes: 0 };

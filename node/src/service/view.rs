@@ -6,7 +6,7 @@ use alloy_primitives::B256;
 use coterie_core::{GroupId, NetworkDefinition};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Semaphore};
 
 use super::{ReadError, following::Following};
 use crate::{
@@ -18,6 +18,9 @@ use crate::{
 
 /// Facts of this many states are remembered.
 const FACTS_MAX: usize = 4096;
+/// Executions that run at the same time for callers, at most; further ones wait. Far fewer than there
+/// are threads for what blocks, which following needs too.
+const EXECUTIONS_MAX: usize = 64;
 /// Records read from the store at a time.
 const RECORDS_PAGE: usize = 256;
 
@@ -37,6 +40,9 @@ pub struct View {
     /// How far the follower is.
     pub following: Following,
     facts: Arc<Cache<B256, Arc<GroupFacts>>>,
+    /// Places for executions. One that nobody waits for any more still takes its place: it cannot be
+    /// stopped.
+    executions: Arc<Semaphore>,
 }
 
 /// A group at a block.
@@ -87,6 +93,7 @@ impl View {
             definition,
             following,
             facts: Arc::new(Cache::new(FACTS_MAX)),
+            executions: Arc::new(Semaphore::new(EXECUTIONS_MAX)),
         }
     }
 
@@ -241,7 +248,14 @@ impl View {
         };
         let reads = PublicReads::with_source(Arc::new(source));
         let unavailable = ChainError::incomplete;
-        let done = match tokio::task::spawn_blocking(move || work(&reads)).await {
+        // Never closed.
+        let place = Arc::clone(&self.executions).acquire_owned().await.ok();
+        let work = move || {
+            let done = work(&reads);
+            drop(place);
+            done
+        };
+        let done = match tokio::task::spawn_blocking(work).await {
             Ok(done) => done,
             Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
             Err(_) => return Err(unavailable("the node is stopping".into()).into()),

@@ -15,6 +15,8 @@ use crate::store::{Batch, Table};
 
 /// Accepted values of one address or topic up to which the index is asked for each.
 const ALTERNATIVES_MAX: usize = 256;
+/// Values that are looked at in one search, about: then others have their turn.
+const STEPS_MAX: usize = 16_384;
 /// Entries read at a time.
 const PAGE: usize = 64;
 
@@ -31,9 +33,18 @@ pub struct LogsWanted<'a> {
     pub topics: &'a [Vec<B256>],
 }
 
+/// Blocks that a search came upon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogBlocks {
+    /// Their numbers, ascending.
+    pub blocks: Vec<u64>,
+    /// Where to go on; `None` when there are no more.
+    pub next: Option<u64>,
+}
+
 impl State {
     /// Numbers of blocks that may have such logs of the group, with `from <= number <= to`,
-    /// ascending, at most `limit`.
+    /// ascending, at most `limit`. Ends early after some steps; then there is a `next`.
     ///
     /// # Errors
     ///
@@ -45,17 +56,23 @@ impl State {
         from: u64,
         to: u64,
         limit: usize,
-    ) -> Result<Vec<u64>, StateError> {
+    ) -> Result<LogBlocks, StateError> {
         let alternatives = criteria(wanted).into_iter();
         let mut criteria: Vec<_> =
             alternatives.map(|values| Criterion::new(self, group, values, to)).collect();
-        let (mut found, mut next) = (Vec::new(), Some(from));
-        while let Some(at) = next.filter(|_| found.len() < limit) {
-            let Some(number) = first_of_all(&mut criteria, at)? else { break };
-            found.push(number);
-            next = number.checked_add(1);
+        let mut steps = STEPS_MAX;
+        let (mut blocks, mut next) = (Vec::new(), Some(from).filter(|from| *from <= to));
+        while let Some(at) = next.filter(|_| blocks.len() < limit) {
+            match first_of_all(&mut criteria, at, &mut steps)? {
+                Step::Found(number) => {
+                    blocks.push(number);
+                    next = number.checked_add(1).filter(|next| *next <= to);
+                }
+                Step::Tired(at) => return Ok(LogBlocks { blocks, next: Some(at) }),
+                Step::End => next = None,
+            }
         }
-        Ok(found)
+        Ok(LogBlocks { blocks, next })
     }
 
     /// Deletes all entries of a group.
@@ -134,16 +151,32 @@ fn criteria(wanted: LogsWanted<'_>) -> Vec<Vec<Short>> {
     criteria
 }
 
-/// The first block from `at` on that all criteria accept.
-fn first_of_all(criteria: &mut [Criterion<'_>], mut at: u64) -> Result<Option<u64>, StateError> {
+/// What looking for the next block came to.
+enum Step {
+    Found(u64),
+    /// It took too long: go on here.
+    Tired(u64),
+    End,
+}
+
+/// The first block from `at` on that all criteria accept. Each value that is looked at is a step.
+fn first_of_all(
+    criteria: &mut [Criterion<'_>],
+    mut at: u64,
+    steps: &mut usize,
+) -> Result<Step, StateError> {
     loop {
         let before = at;
         for criterion in &mut *criteria {
-            let Some(number) = criterion.seek(at)? else { return Ok(None) };
+            *steps = steps.saturating_sub(criterion.values.len());
+            let Some(number) = criterion.seek(at)? else { return Ok(Step::End) };
             at = number;
         }
         if at == before {
-            return Ok(Some(at));
+            return Ok(Step::Found(at));
+        }
+        if *steps == 0 {
+            return Ok(Step::Tired(at));
         }
     }
 }

@@ -23,7 +23,7 @@ use alloy_primitives::B256;
 use coterie_core::{GroupId, PayloadKey, access::GroupFacts};
 use parking_lot::{Mutex, RwLock};
 
-pub use self::logs::LogsWanted;
+pub use self::logs::{LogBlocks, LogsWanted};
 pub use self::members::Membership;
 pub use self::proof::{AccountProof, SlotProof};
 pub use self::replaced::{MarkerLogs, Replaced, Since, log_bytes};

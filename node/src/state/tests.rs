@@ -578,7 +578,13 @@ fn found(state: &State, address: &[u8], topics: &[Vec<u8>], from: u64, to: u64) 
     let topics: Vec<Vec<_>> =
         topics.iter().map(|it| it.iter().copied().map(word).collect()).collect();
     let wanted = LogsWanted { addresses: &addresses, topics: &topics };
-    state.log_blocks(GROUP, wanted, from, to, usize::MAX).unwrap()
+    let (mut found, mut next) = (Vec::new(), Some(from));
+    while let Some(from) = next {
+        let page = state.log_blocks(GROUP, wanted, from, to, 7).unwrap();
+        assert!(page.next.is_none_or(|next| next > from || page.blocks.is_empty()));
+        (found, next) = ([found, page.blocks].concat(), page.next);
+    }
+    found
 }
 
 #[test]
@@ -600,12 +606,36 @@ fn finding_logs_stops_at_the_limit() {
         commit_logs(&state, header(number, 0, 999), &[(1, vec![2])]);
     }
     let wanted = LogsWanted { addresses: &[Address::repeat_byte(1)], topics: &[vec![word(2)]] };
-    assert_eq!(state.log_blocks(GROUP, wanted, 5, 900, 3).unwrap(), [5, 6, 7]);
-    let all = state.log_blocks(GROUP, wanted, 5, 150, 1_000).unwrap();
+    let search = |group, from, to, limit| state.log_blocks(group, wanted, from, to, limit).unwrap();
+    let page = search(GROUP, 5, 900, 3);
+    assert_eq!((page.blocks, page.next), (vec![5, 6, 7], Some(8)));
+    let all = search(GROUP, 5, 150, 1_000).blocks;
     assert_eq!(all, (5..=150).collect::<Vec<_>>());
-    assert_eq!(state.log_blocks(OTHER, wanted, 0, u64::MAX, 9).unwrap(), [0; 0]);
-    assert_eq!(state.log_blocks(GROUP, wanted, 200, u64::MAX, 9).unwrap(), [200]);
-    assert_eq!(state.log_blocks(GROUP, wanted, 9, 8, 9).unwrap(), [0; 0]);
+    for (group, from, to, want) in
+        [(OTHER, 0, u64::MAX, &[][..]), (GROUP, 200, u64::MAX, &[200]), (GROUP, 9, 8, &[])]
+    {
+        let page = search(group, from, to, 9);
+        assert_eq!((&*page.blocks, page.next), (want, None));
+    }
+}
+
+#[test]
+fn a_search_that_finds_nothing_for_long_lets_others_have_their_turn() {
+    let state = memory();
+    // Two values that never meet.
+    for number in 1..=20_000_u64 {
+        let address = if number.is_multiple_of(2) { 1 } else { 2 };
+        commit_logs(&state, header(number, 0, 99_999), &[(address, vec![address])]);
+    }
+    let wanted = LogsWanted { addresses: &[Address::repeat_byte(1)], topics: &[vec![word(2)]] };
+    let (mut next, mut pages) = (Some(0), 0);
+    while let Some(from) = next {
+        let page = state.log_blocks(GROUP, wanted, from, u64::MAX, 9).unwrap();
+        assert_eq!(page.blocks, [0; 0]);
+        assert!(page.next.is_none_or(|next| next > from));
+        (next, pages) = (page.next, pages + 1);
+    }
+    assert!(pages > 1);
 }
 
 proptest! {

@@ -5,17 +5,27 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Permissions(Vec<Permission>);
 
+/// Namespaces that `*:*` covers: this node's own, and those of the chain that only read or send
+/// transactions. Others (`admin`, `debug`, `miner`…) may make a tenant the operator of the chain's
+/// node, so they must be named.
+const COVERED: [&str; 7] = ["eea", "priv", "privx", "coterie", "eth", "net", "web3"];
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Permission {
+    /// Whatever there is: no text says this.
+    Everything,
     All,
     Namespace(Box<str>),
-    Method { namespace: Box<str>, method: Box<str> },
+    Method {
+        namespace: Box<str>,
+        method: Box<str>,
+    },
 }
 
 impl Permissions {
     /// Everything, as without authentication.
     pub(super) fn all_and_operator() -> Self {
-        Self(vec![Permission::All, Permission::Namespace("coterie".into())])
+        Self(vec![Permission::Everything])
     }
 
     /// What these texts permit. A text of another form permits nothing: issuers put permissions of
@@ -32,7 +42,12 @@ impl Permissions {
     /// Whether `method` may be called. What is for operators needs [`Self::allow_by_name`], too.
     pub fn allow(&self, method: &str) -> bool {
         self.0.iter().any(|it| match it {
-            Permission::All => true,
+            Permission::Everything => true,
+            Permission::All => {
+                let namespace = method.split_once('_').map(|(namespace, _)| namespace);
+                // Without a namespace only the description of the API has a name.
+                namespace.is_none_or(|it| COVERED.contains(&it)) || method == "rpc_discover"
+            }
             Permission::Namespace(_) | Permission::Method { .. } => it.names(method),
         })
     }
@@ -59,8 +74,9 @@ impl Permission {
     }
 
     fn names(&self, method: &str) -> bool {
-        let Some((of, rest)) = method.split_once('_') else { return false };
+        let Some((of, rest)) = method.split_once('_') else { return *self == Self::Everything };
         match self {
+            Self::Everything => true,
             Self::All => false,
             Self::Namespace(namespace) => **namespace == *of,
             Self::Method { namespace, method } => **namespace == *of && **method == *rest,
