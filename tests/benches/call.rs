@@ -44,6 +44,7 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
             chain_url: server.url(),
             chain_id: workload.definition.chain_id,
             rpc_port: free_port()?,
+            ..NodeArguments::default()
         })?;
         let call = balance_request(&workload)?;
         let trivial = request(&json!({
@@ -131,7 +132,7 @@ fn balance_request(workload: &Workload) -> Result<Vec<u8>> {
     Ok(request(&balance_call(group.id.to_base64(), group.token(), owner)))
 }
 
-fn balance_call(group: String, token: Address, owner: Address) -> Value {
+pub(crate) fn balance_call(group: String, token: Address, owner: Address) -> Value {
     let data = hex::encode_prefixed(balanceOfCall { owner }.abi_encode());
     json!({
         "jsonrpc": "2.0", "id": 1, "method": "priv_call",

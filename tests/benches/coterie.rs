@@ -18,6 +18,8 @@ mod network;
 mod node;
 mod primitives;
 mod report;
+mod rpc;
+mod subscribers;
 mod workload;
 
 use anyhow::{Result, bail};
@@ -25,7 +27,7 @@ use anyhow::{Result, bail};
 use report::Report;
 
 /// All benchmarks, in their order.
-const NAMES: [&str; 5] = ["follow", "end-to-end", "join", "call", "node"];
+const NAMES: [&str; 6] = ["follow", "end-to-end", "join", "call", "node", "rpc"];
 
 fn main() -> Result<()> {
     // cargo adds `--bench`.
@@ -50,7 +52,8 @@ fn main() -> Result<()> {
             "end-to-end" => end_to_end::run(&mut report)?,
             "join" => join::run(&mut report)?,
             "call" => call::run(&mut report)?,
-            _ => node::run(&mut report)?,
+            "node" => node::run(&mut report)?,
+            _ => rpc::run(&mut report)?,
         }
     }
     report.print();

@@ -66,10 +66,19 @@ impl Connection {
 
 /// The bytes of an HTTP request.
 pub(crate) fn request(body: &Value) -> Vec<u8> {
+    with_header("", body)
+}
+
+/// The same with a token.
+pub(crate) fn authorized(token: &str, body: &Value) -> Vec<u8> {
+    with_header(&format!("authorization: Bearer {token}\r\n"), body)
+}
+
+fn with_header(header: &str, body: &Value) -> Vec<u8> {
     let body = body.to_string();
     let length = body.len();
     format!(
-        "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{header}content-length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
 }

@@ -20,7 +20,7 @@ use coterie_node::{
     },
     follower::FollowerOptions,
     node::{Node, NodeOptions},
-    rpc,
+    rpc::{self, auth::options::AuthOptions},
     service::{
         ServiceOptions,
         markers::{MarkerKey, MarkerOptions},
@@ -91,11 +91,12 @@ pub(crate) struct Member<'a> {
     pub(crate) definition: &'a NetworkDefinition,
     pub(crate) peers: Vec<Url>,
     pub(crate) rpc_port: u16,
+    pub(crate) auth: AuthOptions,
 }
 
 /// Starts a node whose data are on disk and whose markers are signed by one key.
 pub(crate) async fn start_node(member: Member<'_>) -> Result<Node> {
-    let Member { index, directory, chain_url, definition, peers, rpc_port } = member;
+    let Member { index, directory, chain_url, definition, peers, rpc_port, auth } = member;
     let mut chain = RpcOptions::new(Url::parse(chain_url)?);
     // As in the development network: the chain is next door.
     chain.poll_interval = Duration::from_millis(20);
@@ -123,7 +124,7 @@ pub(crate) async fn start_node(member: Member<'_>) -> Result<Node> {
         confirmations: coterie_node::service::Confirmations::Blocks(0),
         compare_pause: Duration::from_secs(1),
         rpc_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, rpc_port)),
-        rpc: rpc::Options::default(),
+        rpc: rpc::Options { auth, ..rpc::Options::default() },
     };
     Ok(Node::start(options).await?)
 }
@@ -155,6 +156,7 @@ impl Network {
                 definition,
                 peers: peers_now,
                 rpc_port: 0,
+                auth: AuthOptions::None,
             };
             let node = start_node(member).await?;
             let address = node.enclave().local_addr().context("a peer port")?;

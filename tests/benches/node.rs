@@ -33,6 +33,7 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
             chain_url: server.url(),
             chain_id: workload.definition.chain_id,
             rpc_port: free_port()?,
+            ..NodeArguments::default()
         };
         let node = NodeProcess::start(&arguments)?;
         let mut connection = connect(&node).await?;

@@ -3,7 +3,7 @@
 //!
 //! Made with the node's own enclave and core, signed by real keys; only the network is left out.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::VecDeque, path::Path, sync::Arc};
 
 use alloy_consensus::{SignableTransaction, TxLegacy};
 use alloy_eips::eip2718::Encodable2718;
@@ -133,11 +133,17 @@ impl Group {
 
     /// The next transfer of the sender whose turn it is, to one of many.
     pub(crate) fn transfer(&mut self) -> Result<SignedPrivateTransaction> {
+        self.transfer_to(None)
+    }
+
+    /// The same, to whom is said.
+    pub(crate) fn transfer_to(&mut self, to: Option<Address>) -> Result<SignedPrivateTransaction> {
         let sender = usize::try_from(self.sent % SENDERS as u64)?;
         let hash = keccak256([self.id.as_slice(), &self.sent.to_be_bytes()].concat());
         self.sent += 1;
         let holder = U256::from_be_bytes(hash.0) % U256::from(HOLDERS);
-        self.pay(sender, Address::from_word(keccak256(holder.to_be_bytes::<32>())), 1)
+        let to = to.unwrap_or_else(|| Address::from_word(keccak256(holder.to_be_bytes::<32>())));
+        self.pay(sender, to, 1)
     }
 }
 
@@ -159,12 +165,23 @@ pub(crate) struct Workload {
     pub(crate) transfers: Vec<SignedPrivateTransaction>,
     /// What B's enclave was pushed for them.
     pub(crate) envelopes: Vec<Vec<u8>>,
+    /// Markers of the last transfers, which no block has yet.
+    unsent: VecDeque<Bytes>,
 }
 
 impl Workload {
     /// As many groups of A and B as there are `counts`, with so many transfers each; blocks hold
     /// [`BLOCK`] transfers and take from the groups in turn.
     pub(crate) async fn new(counts: &[usize]) -> Result<Self> {
+        Self::with(counts, (BLOCK, 0), Group::transfer).await
+    }
+
+    /// The same with blocks of so many transfers, and the last ones left to [`Self::mine`].
+    pub(crate) async fn with(
+        counts: &[usize],
+        (block, unsent): (usize, usize),
+        mut transfer: impl FnMut(&mut Group) -> Result<SignedPrivateTransaction>,
+    ) -> Result<Self> {
         let chain = dev_chain(Mining::Manual);
         let definition = definition(&chain);
         let directory = tempfile::tempdir()?;
@@ -191,18 +208,35 @@ impl Workload {
             for ((left, group), version) in left.iter_mut().zip(&mut groups).zip(&versions) {
                 if *left > 0 {
                     *left -= 1;
-                    next.push((group.transfer()?, *version));
+                    next.push((transfer(group)?, *version));
                 }
             }
         }
-        let (mut transfers, mut envelopes) = (Vec::new(), Vec::new());
-        for block in next.chunks(BLOCK) {
-            let (signed, versions): (Vec<_>, Vec<_>) = block.iter().cloned().unzip();
-            envelopes.extend(maker.publish(signed.clone(), &versions).await?);
-            transfers.extend(signed);
+        let (transfers, versions): (Vec<_>, Vec<_>) = next.into_iter().unzip();
+        let (mut markers, envelopes) = maker.seal(transfers.clone(), &versions).await?;
+        let unsent = markers.split_off(markers.len().saturating_sub(unsent)).into();
+        for block in markers.chunks(block) {
+            mine(&chain, block)?;
         }
-        Ok(Self { directory, chain, definition, groups, transfers, envelopes })
+        Ok(Self { directory, chain, definition, groups, transfers, envelopes, unsent })
     }
+
+    /// Puts the next `count` of those that were left into a block.
+    pub(crate) fn mine(&mut self, count: usize) -> Result<BlockRef> {
+        ensure!(count <= self.unsent.len(), "only {} transfers are left", self.unsent.len());
+        let block: Vec<_> = self.unsent.drain(..count).collect();
+        mine(&self.chain, &block)
+    }
+}
+
+/// Makes a block of these.
+fn mine(chain: &DevChain, markers: &[Bytes]) -> Result<BlockRef> {
+    for sent in chain.send_many(markers) {
+        sent?;
+    }
+    let block = chain.mine();
+    ensure!(chain.pool_len() == 0, "a block is not large enough");
+    Ok(block)
 }
 
 /// Seals, stores and marks.
@@ -230,12 +264,23 @@ impl<'a> Maker<'a> {
         Ok(Self { chain, definition, enclaves: [a?, b?], marker_key, nonce: 0 })
     }
 
-    /// Puts transactions into the next block; what B was pushed.
+    /// Puts transactions into the next block.
     async fn publish(
         &mut self,
         signed: Vec<SignedPrivateTransaction>,
         versions: &[B256],
-    ) -> Result<Vec<Vec<u8>>> {
+    ) -> Result<()> {
+        let (markers, _) = self.seal(signed, versions).await?;
+        mine(self.chain, &markers)?;
+        Ok(())
+    }
+
+    /// Stores transactions with both members; their markers, and what B was pushed.
+    async fn seal(
+        &mut self,
+        signed: Vec<SignedPrivateTransaction>,
+        versions: &[B256],
+    ) -> Result<(Vec<Bytes>, Vec<Vec<u8>>)> {
         let [a, b] = &self.enclaves;
         let members = vec![enclave_key(0)?, enclave_key(1)?];
         let marker_signer = self.marker_key.address();
@@ -264,12 +309,7 @@ impl<'a> Maker<'a> {
         });
         let markers = markers.collect::<Result<Vec<_>>>()?;
         self.nonce += sealed.len() as u64;
-        for sent in self.chain.send_many(&markers) {
-            sent?;
-        }
-        self.chain.mine();
-        ensure!(self.chain.pool_len() == 0, "a block is not large enough");
-        Ok(sealed.into_iter().map(|(_, envelope)| envelope).collect())
+        Ok((markers, sealed.into_iter().map(|(_, envelope)| envelope).collect()))
     }
 
     /// The groups' versions now, as A sees them.

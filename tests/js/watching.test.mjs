@@ -23,15 +23,18 @@ after(() => network?.stop());
 
 const ws = ({ url }) => url.replace(/^http/, "ws");
 
-/** A group of A and B with an emitter; `store` stores a number through A. */
+/** A group of A and B with an emitter; `store` stores a number through A and waits until B has it. */
 async function emitting() {
   const [a, b] = network.members;
   const [alice] = network.accounts;
   const group = randomGroup();
   await a.create(group, alice, [a, b]);
   const { contractAddress: address } = await a.deploy(group, alice, EventEmitter);
-  const store = (value) =>
-    a.succeed({ group, account: alice, to: address, data: EventEmitter.data("store", value) });
+  const store = async (value) => {
+    const stored = await a.succeed({ group, account: alice, to: address, data: EventEmitter.data("store", value) });
+    // B is asked: it may follow later than A.
+    return b.receipt(stored.commitmentHash);
+  };
   return { a, b, group, address, store };
 }
 
@@ -82,8 +85,7 @@ test("web3js-quorum subscribes over a WebSocket and unsubscribes", async () => {
   }
   assert.equal(await web3.priv.unsubscribe(group, id), true);
   await assert.rejects(web3.priv.unsubscribe(group, id), /Subscription not found/);
-  const last = await store(3);
-  await b.receipt(last.commitmentHash);
+  await store(3);
   assert.equal(await web3.priv.getTransactionCount(network.accounts[0].address, group), 5);
   assert.equal(told.length, 2);
   web3.currentProvider.disconnect(1000, "done");
@@ -91,8 +93,7 @@ test("web3js-quorum subscribes over a WebSocket and unsubscribes", async () => {
 
 test("web3js-quorum subscribes with pooling over both transports", async () => {
   const { b, group, address, store } = await emitting();
-  const first = await store(1);
-  await b.receipt(first.commitmentHash);
+  await store(1);
   const overSocket = new Web3Quorum(new Web3(ws(b)));
   const overHttp = new Web3Quorum(new Web3(b.url));
   overHttp.priv.subscriptionPollingInterval = 20;
