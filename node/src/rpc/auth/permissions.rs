@@ -101,7 +101,11 @@ mod tests {
 
     #[test]
     fn permissions_name_a_method_a_namespace_or_everything() {
-        check("*:*", &["priv_call", "eth_call", "x", ""], &[]);
+        check(
+            "*:*",
+            &["priv_call", "eth_call", "web3_sha3", "x"],
+            &["debug_setHead", "admin_addPeer"],
+        );
         check("priv:*", &["priv_call", "priv_", "priv_a_b"], &["privx_a", "eth_call", "priv", ""]);
         check(
             "priv:call",
