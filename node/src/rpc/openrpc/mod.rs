@@ -1,7 +1,7 @@
 //! The API's description: an OpenRPC document (OpenRPC 1.3.2, <https://spec.open-rpc.org>), served
 //! by `rpc_discover`, and the reference page that is made of it.
 //!
-//! Made of the table of methods and of what [`methods`] says of each; tests compare it with real
+//! Made of the table of methods and of what `methods` says of each; tests compare it with real
 //! answers. Methods of other modes, which are never enabled, are not in it.
 
 mod methods;
