@@ -123,6 +123,12 @@ pub(super) fn check(
     request: &Request,
     answer: &Value,
 ) -> Relation {
+    if class(request.method) == Class::Search {
+        let own = scenario.tenants[tenant].to_base64();
+        let asked = request.params[0].as_array().is_some_and(|keys| keys.contains(&json!(own)));
+        // One asks for one's own groups.
+        assert_eq!(answer.get("error").is_some(), !asked, "{request:#?}: {answer}");
+    }
     let Some(group) = request.group else { return Relation::None };
     let relation = scenario.relation(tenant, group);
     let error = &answer["error"]["code"];

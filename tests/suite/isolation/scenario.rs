@@ -132,6 +132,9 @@ impl Scenario {
                 it.mark_again().await;
             }
         }
+        if it.random.random_bool(0.5) {
+            it.added_by_a_stranger().await;
+        }
         it.serve();
         it.watch().await;
         it
@@ -337,9 +340,8 @@ impl Scenario {
         Draft { group, from, key, account, nonce, version, action, to, signer }
     }
 
-    /// Brings the payload to all who hold a recipient's key, marks it in a block of its own, and
-    /// lets everybody follow.
-    async fn send(&mut self, draft: &Draft) -> PayloadKey {
+    /// Brings the payload to all who hold a recipient's key: its id, and who marks it.
+    async fn bring(&self, draft: &Draft) -> (PayloadKey, u64) {
         let sent = self.world.sent(draft);
         let signer = draft.signer.expect("a signer");
         let address = self.world.account(signer).address();
@@ -360,7 +362,12 @@ impl Scenario {
                 id = Some(member.enclave.store(&envelope).await);
             }
         }
-        let id = id.expect("somebody");
+        (id.expect("somebody"), signer)
+    }
+
+    /// Sends, marks in a block of its own, and lets everybody follow.
+    async fn send(&mut self, draft: &Draft) -> PayloadKey {
+        let (id, signer) = self.bring(draft).await;
         let block = self.mine(vec![Pending { data: id.as_slice().to_vec(), signer }]).await;
         let (hash, number) = (self.world.block(block.hash).markers[0].hash, block.number);
         self.markers.push(Marked { hash, group: draft.group, number, payload: id, signer });
@@ -493,6 +500,32 @@ impl Scenario {
         let draft = self.draft(&group, &by, Action::Remove(self.key(removed)));
         self.note(format!("{members:?} of {} remove {removed}", group.id));
         self.send(&draft).await;
+    }
+
+    /// Somebody who is no member adds a tenant, who is none either, to a group: the tenant's own node
+    /// waits for a history that never comes.
+    async fn added_by_a_stranger(&mut self) {
+        let Some((at, members)) = self.group() else { return };
+        let group = self.groups[at].clone();
+        let outside: Vec<usize> =
+            (0..self.pairs.len()).filter(|number| !members.contains(number)).collect();
+        let tenant = outside.iter().copied().find(|number| *number < TENANTS);
+        let Some((to, from)) = tenant.zip(outside.iter().copied().rfind(|it| *it >= TENANTS))
+        else {
+            return;
+        };
+        let (from, to) = (self.key(from), self.key(to));
+        let mut draft = self.draft(&group, &from, Action::Add(vec![to.clone()]));
+        (draft.account, draft.nonce, draft.to) = (7, 0, vec![to]);
+        // Not the version of a creation.
+        draft.version = B256::repeat_byte(1);
+        self.note(format!("a stranger adds to {}", group.id));
+        let (id, signer) = self.bring(&draft).await;
+        let block = self.world.mine(vec![Pending { data: id.as_slice().to_vec(), signer }]);
+        self.world.catch_up().await;
+        let hash = self.world.block(block.hash).markers[0].hash;
+        let (group, number) = (draft.group, block.number);
+        self.markers.push(Marked { hash, group, number, payload: id, signer });
     }
 
     /// Somebody who is no member sends a tenant, who is none either, a transaction of a group.
