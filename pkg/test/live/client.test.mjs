@@ -344,7 +344,7 @@ test("what is refused has a class", async () => {
   await assert.rejects(a.getStateRoot({ privacyGroupId: unknown }), sdk.GroupNotFoundError);
   await assert.rejects(b.getReceipt(word(1)).then((receipt) => assert.equal(receipt, null) ?? b.getReceipt("0x12")), sdk.InvalidInputError);
   const node = sdk.createRpc(network.members[0].url);
-  await assert.rejects(node.rpc("priv_newFilter", [privacyGroupId, {}]), sdk.MethodDisabledError);
+  await assert.rejects(node.rpc("priv_createPrivacyGroup", [{ addresses: [] }]), sdk.MethodDisabledError);
   await assert.rejects(node.rpc("priv_nothing", []), sdk.MethodDisabledError);
   await assert.rejects(node.rpc("priv_getLogs", [privacyGroupId, 1]), sdk.InvalidParamsError);
   const many = Array.from({ length: 300 }, (_, index) => sdk.enclaveKey(Uint8Array.from({ length: 32 }, (__, at) => (at === 0 ? index & 255 : at === 1 ? index >> 8 : 7))));
