@@ -231,7 +231,7 @@ impl Service {
                 (self.bound(from, head).await?, self.bound(to, head).await?.min(head))
             }
         };
-        let mut logs = Vec::new();
+        let (mut logs, mut bytes) = (Vec::new(), 0);
         let mut next = Some(from);
         while let Some(from) = next {
             let wanted = LogsWanted { addresses: &filter.addresses, topics: &filter.topics };
@@ -241,10 +241,13 @@ impl Service {
             for number in found.blocks {
                 // Reading does not wait: without this nothing could end it, or come in between.
                 tokio::task::yield_now().await;
+                let before = logs.len();
                 for record in self.view.state.group_blocks(group, number, number, 1)? {
                     self.collect(&record, &filter, &mut logs)?;
                 }
-                self.check_size(&logs)?;
+                let new = logs.iter().skip(before);
+                bytes += new.map(|it: &PrivateLog| log_bytes(&it.log)).sum::<usize>();
+                self.check_size(logs.len(), bytes)?;
             }
         }
         // The caller may have been removed meanwhile, or the chain reorganised.
@@ -254,15 +257,14 @@ impl Service {
     }
 
     /// Refuses more logs than an answer may have.
-    fn check_size(&self, logs: &[PrivateLog]) -> Result<(), ReadError> {
+    fn check_size(&self, logs: usize, bytes: usize) -> Result<(), ReadError> {
         let too_much = |limit: usize, of| {
             let limit = u64::try_from(limit).unwrap_or(u64::MAX);
             Err(ReadError::TooMuch { limit, of })
         };
-        if logs.len() > self.options.logs_max {
+        if logs > self.options.logs_max {
             return too_much(self.options.logs_max, "logs");
         }
-        let bytes: usize = logs.iter().map(|it| log_bytes(&it.log)).sum();
         if bytes > LOGS_BYTES_MAX { too_much(LOGS_BYTES_MAX, "bytes of logs") } else { Ok(()) }
     }
 

@@ -189,3 +189,26 @@ async fn a_tag_that_names_no_block_is_an_error_and_a_number_is_not_always() {
     let root = service.state_root(&tenant, GROUP, above).await;
     assert!(matches!(root, Err(ReadError::BlockUnknown)), "{root:?}");
 }
+
+#[tokio::test]
+async fn logs_of_too_many_bytes_are_refused() {
+    let state = State::open(Arc::new(MemoryStore::new()), StateOptions::default()).unwrap();
+    for number in 0..3 {
+        let mut commit = commit(number);
+        // A third of the limit and more.
+        let data = Bytes::from(vec![1; LOGS_BYTES_MAX / 3 + 1]);
+        commit.receipts[0].logs[0].data = LogData::new_unchecked(vec![B256::ZERO], data);
+        state.commit(commit).unwrap();
+    }
+    let followed = watch::Sender::new(state.followed().unwrap());
+    let service = service_of(state, &followed, ServiceOptions::default()).await;
+    let tenant = service.default_tenant();
+    let search = async |to| {
+        let range = LogRange::Blocks(BlockId::Number(0), BlockId::Number(to));
+        let filter = LogFilter { range, addresses: Vec::new(), topics: Vec::new() };
+        service.logs(&tenant, GROUP, filter).await
+    };
+    assert_eq!(search(1).await.unwrap().len(), 2);
+    let refused = search(2).await;
+    assert!(matches!(refused, Err(ReadError::TooMuch { of: "bytes of logs", .. })), "{refused:?}");
+}
