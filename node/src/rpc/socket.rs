@@ -1,8 +1,8 @@
 //! The API over a WebSocket: the same methods as over HTTP, and subscriptions.
 //!
 //! Who calls is found out once, when the connection is opened; when its token is good no longer, the
-//! connection is closed. A page in a browser may open one
-//! only if its origin may call over HTTP: browsers ask nobody before they open a WebSocket.
+//! connection is closed. A page in a browser may open one only if its origin may call over HTTP:
+//! browsers ask nobody before they open a WebSocket.
 
 use std::sync::Arc;
 

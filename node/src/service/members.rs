@@ -273,7 +273,7 @@ impl Members {
         let until = match request.until.first() {
             Some(until) => {
                 let until: BlockRef = (*until).into();
-                if self.until(asker, group, until.number).await? != until
+                if self.until(asker, group, until.number)? != until
                     || self.confirmed().await? < until.number
                 {
                     return Err(Refusal::Later);
@@ -347,16 +347,11 @@ impl Members {
     /// Up to where `asker` may have the history now.
     async fn latest_until(&self, asker: &EnclaveKey, group: GroupId) -> Result<BlockRef, Refusal> {
         let confirmed = self.confirmed().await?;
-        self.until(asker, group, confirmed).await
+        self.until(asker, group, confirmed)
     }
 
     /// `number`'s block if `asker` is a member then, or the block of its last removal before.
-    async fn until(
-        &self,
-        asker: &EnclaveKey,
-        group: GroupId,
-        number: u64,
-    ) -> Result<BlockRef, Refusal> {
+    fn until(&self, asker: &EnclaveKey, group: GroupId, number: u64) -> Result<BlockRef, Refusal> {
         match self.view.state.membership(group, asker, number)? {
             Membership::Member => {
                 let hash = self.view.state.canonical(number)?.ok_or(Refusal::Later)?;

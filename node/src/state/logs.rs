@@ -74,22 +74,6 @@ impl State {
         }
         Ok(LogBlocks { blocks, next })
     }
-
-    /// Deletes all entries of a group.
-    pub(super) fn delete_log_index(
-        &self,
-        group: GroupId,
-        batch: &mut Batch,
-    ) -> Result<(), StateError> {
-        let mut start = group.as_slice().to_vec();
-        let end = schema::after(group.as_slice());
-        loop {
-            let entries = self.inner.store.range(Table::LogIndex, &start, &end, PAGE)?;
-            let Some((last, _)) = entries.last() else { return Ok(()) };
-            start = [last, &[0][..]].concat();
-            entries.into_iter().for_each(|(key, _)| batch.delete(Table::LogIndex, key));
-        }
-    }
 }
 
 /// Writes the entries of a block's receipts.

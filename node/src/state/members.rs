@@ -75,22 +75,6 @@ impl State {
         Ok(())
     }
 
-    /// Deletes all changes of a group's members.
-    pub(super) fn delete_members(
-        &self,
-        group: GroupId,
-        batch: &mut Batch,
-    ) -> Result<(), StateError> {
-        let mut start = schema::group_from(group, 0);
-        let end = schema::after(group.as_slice());
-        loop {
-            let entries = self.inner.store.range(Table::Members, &start, &end, SCAN)?;
-            let Some((last, _)) = entries.last() else { return Ok(()) };
-            start = [last, &[0][..]].concat();
-            entries.into_iter().for_each(|(key, _)| batch.delete(Table::Members, key));
-        }
-    }
-
     fn members_at(
         &self,
         group: GroupId,

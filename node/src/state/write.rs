@@ -288,8 +288,8 @@ impl State {
         batch: &mut Batch,
         difference: &mut Difference<'_>,
     ) -> Result<(), StateError> {
-        self.delete_log_index(group, batch)?;
-        self.delete_members(group, batch)?;
+        self.delete_all(Table::LogIndex, group, batch)?;
+        self.delete_all(Table::Members, group, batch)?;
         let mut start = schema::group_from(group, 0);
         let end = schema::after(group.as_slice());
         loop {
@@ -307,6 +307,23 @@ impl State {
                 }
                 batch.delete(Table::GroupBlocks, key);
             }
+        }
+    }
+
+    /// Deletes all that a table, whose keys begin with the group, has of it.
+    fn delete_all(
+        &self,
+        table: Table,
+        group: GroupId,
+        batch: &mut Batch,
+    ) -> Result<(), StateError> {
+        let mut start = group.as_slice().to_vec();
+        let end = schema::after(group.as_slice());
+        loop {
+            let entries = self.inner.store.range(table, &start, &end, SCAN)?;
+            let Some((last, _)) = entries.last() else { return Ok(()) };
+            start = [last, &[0][..]].concat();
+            entries.into_iter().for_each(|(key, _)| batch.delete(table, key));
         }
     }
 

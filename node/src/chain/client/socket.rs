@@ -10,7 +10,7 @@ use std::{collections::HashMap, time::Duration};
 use axum::http::{HeaderValue, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::{SinkExt, StreamExt};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use tokio::{
     net::TcpStream,
@@ -23,7 +23,7 @@ use tokio_tungstenite::{
 };
 use url::Url;
 
-use super::transport::endpoint;
+use super::transport::{ErrorBody, RpcError, endpoint, present};
 use crate::chain::{ChainError, ChainSubscription};
 
 /// Subscriptions of the endpoint, at most.
@@ -351,7 +351,7 @@ impl Task {
                 let topic = self.topics.remove(&number)?;
                 let error = error.map_or_else(
                     || self.options.unavailable("neither result nor error in the answer"),
-                    ErrorBody::into_error,
+                    refused,
                 );
                 for answer in topic.waiting {
                     let _ = answer.send(Err(error.clone()));
@@ -381,25 +381,9 @@ struct Params {
     result: Box<RawValue>,
 }
 
-#[derive(Deserialize)]
-struct ErrorBody {
-    code: i64,
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    data: Option<Box<RawValue>>,
-}
-
-impl ErrorBody {
-    fn into_error(self) -> ChainError {
-        let data = self.data.map(|it| it.get().to_owned());
-        ChainError::Refused { code: self.code, message: self.message, data }
-    }
-}
-
-/// `Some` also for `null`, which is a result.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
-    Box::<RawValue>::deserialize(deserializer).map(Some)
+fn refused(error: ErrorBody) -> ChainError {
+    let RpcError { code, message, data } = error.into();
+    ChainError::Refused { code, message, data }
 }
 
 #[cfg(test)]

@@ -93,8 +93,9 @@ struct Answer {
     error: Option<ErrorBody>,
 }
 
+/// The `error` member of an answer.
 #[derive(Deserialize)]
-struct ErrorBody {
+pub(super) struct ErrorBody {
     code: i64,
     #[serde(default)]
     message: String,
@@ -103,17 +104,22 @@ struct ErrorBody {
 }
 
 /// `Some` also for `null`, which is a result.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+pub(super) fn present<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Box<RawValue>>, D::Error> {
     Box::<RawValue>::deserialize(deserializer).map(Some)
+}
+
+impl From<ErrorBody> for RpcError {
+    fn from(ErrorBody { code, message, data }: ErrorBody) -> Self {
+        Self { code, message, data: data.map(|it| it.get().to_owned()) }
+    }
 }
 
 impl Answer {
     fn outcome(self) -> Result<Box<RawValue>, TransportError> {
         match (self.error, self.result) {
-            (Some(ErrorBody { code, message, data }), _) => {
-                let data = data.map(|it| it.get().to_owned());
-                Err(TransportError::Rpc(RpcError { code, message, data }))
-            }
+            (Some(error), _) => Err(TransportError::Rpc(error.into())),
             (None, Some(result)) => Ok(result),
             (None, None) => Err(TransportError::Unavailable(
                 "neither result nor error in the answer".to_owned(),
