@@ -184,5 +184,6 @@ fn check_stranger(answer: &Value, said: &dyn Fn() -> String) {
         assert_eq!(result["output"], "0x", "{}", said());
         assert_eq!(result["logs"], json!([]), "{}", said());
         assert_eq!(result.get("revertReason"), None, "{}", said());
+        assert_eq!(result.get("contractAddress"), None, "{}", said());
     }
 }

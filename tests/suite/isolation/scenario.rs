@@ -538,9 +538,11 @@ impl Scenario {
         let tenants: Vec<usize> = outside.iter().copied().filter(|it| *it < TENANTS).collect();
         let Some(to) = tenants.choose(&mut self.random).copied() else { return };
         let (from_key, to_key) = (self.key(from), self.key(to));
-        let action = match self.random.random_range(0..3) {
+        let action = match self.random.random_range(0..4) {
             0 => Action::Lock,
-            1 => Action::Call(Address::repeat_byte(9), Bytes::from_static(b"1234")),
+            // Nothing may be told of the contract: whether there is one depends on the group.
+            1 => Action::Deploy,
+            2 => Action::Call(Address::repeat_byte(9), Bytes::from_static(b"1234")),
             _ => Action::Store(Address::repeat_byte(7), 7),
         };
         let mut draft = self.draft(&group, &from_key, action);
