@@ -1,68 +1,24 @@
 //! A development network in this process, driven over HTTP: the main job, end to end.
 
-use std::time::Duration;
-
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use coterie_core::{
-    AccountKey, EnclaveKey, GroupId, PrivateTransaction, Recipients, Restriction,
+    EnclaveKey, GroupId, PrivateTransaction, Recipients, Restriction,
     management::{MANAGEMENT_PROXY, ManagementCall},
 };
 use coterie_node::node::dev::{DevNetwork, DevNetworkOptions};
 use coterie_tests::poll;
 use serde_json::{Value, json};
 
-use crate::artifacts::creation_code;
-
-/// How long anything may take.
-const DEADLINE: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(20);
-
-/// A published test account (SDK specification, 2).
-const ALICE: &str = "8f2a55949038a9610f50fb23b5883af3b4ecb3c3bb792cbcefbd1542c692be63";
-
-/// A JSON-RPC endpoint.
-#[derive(Clone)]
-struct Client {
-    url: String,
-    http: reqwest::Client,
-}
+use crate::{
+    artifacts::creation_code,
+    rpc::{ALICE, Client, DEADLINE, POLL, account},
+};
 
 impl Client {
-    fn new(url: &str) -> Self {
-        let http = reqwest::Client::builder().timeout(DEADLINE).build().unwrap();
-        Self { url: url.to_owned(), http }
-    }
-
-    async fn answer(&self, method: &str, params: Value) -> Value {
-        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        self.http.post(&self.url).json(&request).send().await.unwrap().json().await.unwrap()
-    }
-
-    #[track_caller]
-    fn call(&self, method: &str, params: Value) -> impl Future<Output = Value> + use<> {
-        let (it, method) = (self.clone(), method.to_owned());
-        async move {
-            let answer = it.answer(&method, params).await;
-            assert!(answer.get("error").is_none(), "{method}: {answer}");
-            answer["result"].clone()
-        }
-    }
-
     /// Sends a private transaction; its marker's hash.
     async fn send(&self, transaction: PrivateTransaction) -> Value {
-        let key = AccountKey::from_slice(&ALICE.parse::<B256>().unwrap().0).unwrap();
-        let raw = Bytes::from(transaction.sign(&key).unwrap().encode());
+        let raw = Bytes::from(transaction.sign(&account(ALICE)).unwrap().encode());
         self.call("eea_sendRawTransaction", json!([raw])).await
-    }
-
-    /// The private receipt, once the marker is mined.
-    async fn receipt(&self, marker: &Value) -> Value {
-        let mined = poll(POLL, DEADLINE, async || {
-            let mined = self.call("eth_getTransactionReceipt", json!([marker])).await;
-            (!mined.is_null()).then_some(())
-        });
-        mined.await.expect("mined");
-        self.call("priv_getTransactionReceipt", json!([marker])).await
     }
 }
 
@@ -121,9 +77,9 @@ async fn a_group_lives_from_creation_to_removal() {
     let contract: Address = serde_json::from_value(deployed["contractAddress"].clone()).unwrap();
     let store =
         |value: u8| [&[0x60, 0x57, 0x36, 0x1d], B256::with_last_byte(value).as_slice()].concat();
-    let value = |client: &Client| {
+    let value = async |client: &Client| {
         let params = json!([id.to_base64(), {"to": contract, "data": "0x3fa4f245"}, "latest"]);
-        client.call("priv_call", params)
+        client.call("priv_call", params).await
     };
     let word = |value: u8| json!(B256::with_last_byte(value));
     let stored = a.send(group.transaction(TxKind::Call(contract), store(42))).await;
@@ -147,8 +103,9 @@ async fn a_group_lives_from_creation_to_removal() {
     assert_eq!(c.receipt(&last).await["status"], "0x1");
     assert_eq!(a.receipt(&last).await["status"], "0x1");
     assert_eq!((value(&a).await, value(&c).await, value(&b).await), (word(43), word(43), word(42)));
-    let root =
-        |client: &Client| client.call("priv_debugGetStateRoot", json!([id.to_base64(), "latest"]));
+    let root = async |client: &Client| {
+        client.call("priv_debugGetStateRoot", json!([id.to_base64(), "latest"])).await
+    };
     assert_eq!(root(&a).await, root(&c).await);
     assert_ne!(root(&a).await, root(&b).await);
     network.stop().await;
@@ -163,7 +120,7 @@ async fn kept(members: &[Client], chain: &Client, group: GroupId, marker: &Value
         );
         kept.push(member.call("priv_getTransactionReceipt", json!([marker])).await);
     }
-    let alice = AccountKey::from_slice(&ALICE.parse::<B256>().unwrap().0).unwrap().address();
+    let alice = account(ALICE).address();
     kept.push(chain.call("eth_getBalance", json!([alice, "latest"])).await);
     kept.push(chain.call("eth_getBlockByNumber", json!(["latest", true])).await);
     kept

@@ -24,21 +24,21 @@ use coterie_tests::poll;
 use serde_json::{Value, json};
 
 /// How long anything may take.
-const DEADLINE: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const POLL: Duration = Duration::from_millis(10);
 
 /// A published test account (SDK specification, 2).
-const ALICE: &str = "8f2a55949038a9610f50fb23b5883af3b4ecb3c3bb792cbcefbd1542c692be63";
+pub(crate) const ALICE: &str = "8f2a55949038a9610f50fb23b5883af3b4ecb3c3bb792cbcefbd1542c692be63";
 
 /// A JSON-RPC endpoint.
 #[derive(Clone)]
-struct Client {
+pub(crate) struct Client {
     url: String,
     http: reqwest::Client,
 }
 
 impl Client {
-    fn new(url: &str) -> Self {
+    pub(crate) fn new(url: &str) -> Self {
         let http = reqwest::Client::builder().timeout(DEADLINE).build().unwrap();
         Self { url: url.to_owned(), http }
     }
@@ -60,14 +60,14 @@ impl Client {
         (status, answer)
     }
 
-    async fn call(&self, method: &str, params: Value) -> Value {
+    pub(crate) async fn call(&self, method: &str, params: Value) -> Value {
         let (_, answer) = self.answer(method, &params).await;
         assert!(answer.get("error").is_none(), "{method} {params}: {answer}");
         answer["result"].clone()
     }
 
     /// The private receipt, once the marker is mined.
-    async fn receipt(&self, marker: &Value) -> Value {
+    pub(crate) async fn receipt(&self, marker: &Value) -> Value {
         self.mined(marker).await;
         self.call("priv_getTransactionReceipt", json!([marker])).await
     }
@@ -118,7 +118,7 @@ impl Client {
     }
 }
 
-fn account(secret: &str) -> AccountKey {
+pub(crate) fn account(secret: &str) -> AccountKey {
     AccountKey::from_slice(&secret.parse::<B256>().unwrap().0).unwrap()
 }
 
