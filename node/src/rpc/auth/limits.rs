@@ -17,7 +17,7 @@ use super::options::TenantLimits;
 #[error("too many requests of this tenant")]
 pub struct TooMany;
 
-/// A place among a tenant's requests; free again when this is dropped.
+/// A place among a tenant's requests, WebSockets or subscriptions; free again when this is dropped.
 #[derive(Debug)]
 pub struct Place(#[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>);
 
@@ -76,14 +76,18 @@ pub(super) struct Shares {
 struct Share {
     calls: Bucket,
     requests: Arc<Semaphore>,
+    connections: Arc<Semaphore>,
+    subscriptions: Arc<Semaphore>,
 }
 
 impl Share {
     fn new(limits: TenantLimits) -> Self {
-        let requests = limits.requests_max.min(Semaphore::MAX_PERMITS);
+        let places = |max: usize| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
         Self {
             calls: Bucket::new(limits.calls_per_s, Duration::from_secs(1)),
-            requests: Arc::new(Semaphore::new(requests)),
+            requests: places(limits.requests_max),
+            connections: places(limits.connections_max),
+            subscriptions: places(limits.subscriptions_max),
         }
     }
 }
@@ -96,8 +100,17 @@ impl Shares {
 
     /// A place for one more request at the same time.
     pub(super) fn enter(&self, key: Option<&EnclaveKey>) -> Result<Place, TooMany> {
-        let requests = Arc::clone(&self.of(key).requests);
-        requests.try_acquire_owned().map(|it| Place(Some(it))).map_err(|_| TooMany)
+        place(&self.of(key).requests)
+    }
+
+    /// A place for one more WebSocket.
+    pub(super) fn connect(&self, key: Option<&EnclaveKey>) -> Result<Place, TooMany> {
+        place(&self.of(key).connections)
+    }
+
+    /// A place for one more subscription.
+    pub(super) fn subscribe(&self, key: Option<&EnclaveKey>) -> Result<Place, TooMany> {
+        place(&self.of(key).subscriptions)
     }
 
     /// Counts a call.
@@ -108,6 +121,10 @@ impl Shares {
     fn of(&self, key: Option<&EnclaveKey>) -> &Share {
         key.and_then(|key| self.of.get(key)).unwrap_or(&self.of_keyless)
     }
+}
+
+fn place(places: &Arc<Semaphore>) -> Result<Place, TooMany> {
+    Arc::clone(places).try_acquire_owned().map(|it| Place(Some(it))).map_err(|_| TooMany)
 }
 
 #[cfg(test)]
@@ -135,14 +152,21 @@ mod tests {
     #[test]
     fn a_tenant_at_its_limit_does_not_hold_up_another() {
         let (a, b) = (EnclaveKey::Nacl([1; 32]), EnclaveKey::Nacl([2; 32]));
-        let limits = TenantLimits { calls_per_s: 1, requests_max: 1 };
+        let limits = TenantLimits {
+            calls_per_s: 1,
+            requests_max: 1,
+            connections_max: 1,
+            subscriptions_max: 1,
+        };
         let shares = Shares::new(&[a.clone(), b.clone()], limits);
         let now = Instant::now();
         for key in [Some(&a), Some(&b), None] {
-            let place = shares.enter(key).unwrap();
-            assert_eq!(shares.enter(key).unwrap_err(), TooMany);
-            drop(place);
-            assert!(shares.enter(key).is_ok());
+            for take in [Shares::enter, Shares::connect, Shares::subscribe] {
+                let place = take(&shares, key).unwrap();
+                assert_eq!(take(&shares, key).unwrap_err(), TooMany);
+                drop(place);
+                assert!(take(&shares, key).is_ok());
+            }
             assert_eq!(shares.count(key, now), Ok(()));
             assert_eq!(shares.count(key, now), Err(TooMany));
             assert_eq!(shares.count(key, now + SECOND), Ok(()));

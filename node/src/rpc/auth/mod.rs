@@ -183,6 +183,30 @@ impl Authenticator {
         }
     }
 
+    /// A place among a tenant's WebSockets.
+    ///
+    /// # Errors
+    ///
+    /// It has as many as it may have.
+    pub fn connect(&self, caller: &Caller) -> Result<Place, TooMany> {
+        match &self.mode {
+            Mode::Open(_) => Ok(Place::uncounted()),
+            Mode::Tokens(tokens) => tokens.shares.connect(caller.enclave_key()),
+        }
+    }
+
+    /// A place among a tenant's subscriptions.
+    ///
+    /// # Errors
+    ///
+    /// It has as many as it may have.
+    pub fn subscribe(&self, caller: &Caller) -> Result<Place, TooMany> {
+        match &self.mode {
+            Mode::Open(_) => Ok(Place::uncounted()),
+            Mode::Tokens(tokens) => tokens.shares.subscribe(caller.enclave_key()),
+        }
+    }
+
     /// Counts a call of a tenant.
     ///
     /// # Errors

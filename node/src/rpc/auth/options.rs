@@ -64,6 +64,10 @@ pub struct TenantLimits {
     pub calls_per_s: u32,
     /// HTTP requests at a time.
     pub requests_max: usize,
+    /// WebSockets at a time.
+    pub connections_max: usize,
+    /// Subscriptions of all its WebSockets.
+    pub subscriptions_max: usize,
 }
 
 /// How often a login may be tried. One that succeeds does not count.
@@ -104,7 +108,13 @@ impl TokenRules {
 
 impl Default for TenantLimits {
     fn default() -> Self {
-        Self { calls_per_s: 2_000, requests_max: 64 }
+        // Of what all tenants may use together, a quarter.
+        Self {
+            calls_per_s: 2_000,
+            requests_max: 64,
+            connections_max: 256,
+            subscriptions_max: 2_048,
+        }
     }
 }
 

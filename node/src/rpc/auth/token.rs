@@ -1,12 +1,14 @@
 //! Whether a token is good: a pure function of the token, the keys, the rules and the time.
 //!
 //! Everything is checked here, strictly, before and after the signature; of the library only the
-//! signature itself is asked, with the configured algorithm. Nothing that a token names is fetched,
-//! opened or executed: a `kid` is compared and nothing else. Formats: RFC 7515, RFC 7519, RFC 8725;
-//! the claims are those of the protocol specification, 8.1.
+//! signature itself is asked, with the configured algorithm, once for each token ([`Verified`]).
+//! Nothing that a token names is fetched, opened or executed: a `kid` is compared and nothing else.
+//! Formats: RFC 7515, RFC 7519, RFC 8725; the claims are those of the protocol specification, 8.1.
 
 use coterie_core::EnclaveKey;
+use quick_cache::sync::Cache;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::{
     keys::{KeyId, KeySet},
@@ -21,6 +23,8 @@ pub(super) const TOKEN_BYTES_MAX: usize = 8 << 10;
 const KID_BYTES_MAX: usize = 256;
 /// Numbers above cannot be told apart in every JSON library.
 const NUMBER_MAX: u64 = (1 << 53) - 1;
+/// Tokens whose signature is remembered.
+const VERIFIED_MAX: usize = 4096;
 /// What a token could bring its own key with, or change how it is read. It has no place here.
 const FOREIGN: [&str; 10] = ["crit", "b64", "jwk", "jku", "x5u", "x5c", "cty", "zip", "enc", "epk"];
 
@@ -37,6 +41,17 @@ pub(super) struct Claims {
     pub(super) enclave_key: Option<EnclaveKey>,
     /// `username` and `revision`, of tokens that this node issued.
     pub(super) user: Option<(String, u64)>,
+}
+
+/// Which key verified which token: the signature of a token is the same at every request, and costs
+/// more than most of them. Only good signatures are remembered, by a hash of the whole token, and
+/// they count as long as the key itself does; all else of a token is judged every time.
+pub(super) struct Verified(Cache<[u8; 32], KeyId>);
+
+impl Default for Verified {
+    fn default() -> Self {
+        Self(Cache::new(VERIFIED_MAX))
+    }
 }
 
 /// Why a token is not good: for the log, never for the caller.
@@ -74,12 +89,13 @@ pub(super) enum BadToken {
     User,
 }
 
-/// Judges `token` at `now`, in seconds since 1970.
+/// Judges `token` at `now`, in seconds since 1970. What is in `verified` changes no verdict.
 pub(super) fn verify(
     token: &str,
     keys: &KeySet,
     rules: &TokenRules,
     now: u64,
+    verified: &Verified,
 ) -> Result<Claims, BadToken> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(BadToken::TooLong);
@@ -94,13 +110,20 @@ pub(super) fn verify(
     decode(signature)?;
     let header = strict::object(&header).ok_or(BadToken::Header)?;
     let kid = judge_header(&header, rules)?;
+    let hash: [u8; 32] = Sha256::digest(token).into();
+    let before = verified.0.get(&hash);
     let mut known = false;
     let signer = keys.candidates(kid).find(|key| {
         known = true;
-        key.verifies(message, signature, rules.algorithm)
+        before == Some(key.id) || key.verifies(message, signature, rules.algorithm)
     });
     let key = match signer {
-        Some(key) => key.id,
+        Some(key) => {
+            if before != Some(key.id) {
+                verified.0.insert(hash, key.id);
+            }
+            key.id
+        }
         None if known => return Err(BadToken::Signature),
         None => return Err(BadToken::UnknownKey),
     };

@@ -20,7 +20,7 @@ use super::{
     options::{Algorithm, Source, TokenOptions},
     sign::{SignError, SigningKey},
     source::{self, SourceError},
-    token::{self, BadToken, Claims},
+    token::{self, BadToken, Claims, Verified},
     users::Users,
 };
 use crate::service::Tenant;
@@ -34,6 +34,7 @@ pub(super) struct Trust {
     pub(super) clock: Clock,
     pub(super) held: Vec<EnclaveKey>,
     pub(super) keys: RwLock<Arc<KeySet>>,
+    pub(super) verified: Verified,
     pub(super) users: RwLock<Option<Arc<Users>>>,
     pub(super) shares: Shares,
     pub(super) desk: Option<LoginDesk>,
@@ -86,6 +87,7 @@ impl Trust {
             clock,
             held,
             keys: RwLock::new(Arc::new(keys)),
+            verified: Verified::default(),
             users: RwLock::new(users),
             desk,
             client,
@@ -98,7 +100,8 @@ impl Trust {
     pub(super) fn caller(&self, headers: &HeaderMap) -> Result<Caller, BadToken> {
         let keys = Arc::clone(&self.keys.read());
         let text = bearer(headers).ok_or(BadToken::Missing)?;
-        let claims = token::verify(text, &keys, &self.options.rules, (self.clock)())?;
+        let rules = &self.options.rules;
+        let claims = token::verify(text, &keys, rules, (self.clock)(), &self.verified)?;
         let Claims { key, expires, permissions, enclave_key, user } = claims;
         // Of other issuers' tokens these members say nothing.
         let user = user.filter(|_| self.desk.is_some());

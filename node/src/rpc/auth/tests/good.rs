@@ -20,7 +20,8 @@ fn every_algorithm_is_verified_by_its_own_key() {
     for algorithm in Algorithm::ALL {
         let it = issuer(algorithm);
         let token = it.key.token(&claims()).unwrap();
-        let good = token::verify(&token, &it.keys, &rules(algorithm), NOW).unwrap();
+        let (rules, verified) = (rules(algorithm), Verified::default());
+        let good = token::verify(&token, &it.keys, &rules, NOW, &verified).unwrap();
         assert_eq!(good.expires, NOW + 60, "{algorithm}");
         assert_eq!(good.enclave_key, Some(HELD));
         // The library's own reading of the whole token agrees.
@@ -36,6 +37,23 @@ fn every_algorithm_is_verified_by_its_own_key() {
         let decoded = jsonwebtoken::decode::<Value>(&token, &key, &validation).unwrap();
         assert_eq!(decoded.claims, claims(), "{algorithm}");
     }
+}
+
+#[test]
+fn a_remembered_token_is_judged_as_at_first() {
+    let it = issuer(Algorithm::Es256);
+    let (rules, verified) = (rules(Algorithm::Es256), Verified::default());
+    let token = it.key.token(&with(claims(), "nbf", NOW.into())).unwrap();
+    let at = |keys: &KeySet, now: u64| token::verify(&token, keys, &rules, now, &verified);
+    let good = at(&it.keys, NOW).unwrap();
+    assert_eq!(at(&it.keys, NOW), Ok(good.clone()));
+    assert_eq!(at(&it.keys, NOW + 60 + LEEWAY), Err(BadToken::Expired));
+    assert_eq!(at(&it.keys, NOW - LEEWAY - 1), Err(BadToken::NotYet));
+    let other = SigningKey::generate(Algorithm::Es256).unwrap().to_public_pem().unwrap();
+    let other = KeySet::of_pem(&other, Algorithm::Es256).unwrap();
+    assert_eq!(at(&other, NOW), Err(BadToken::Signature));
+    assert_eq!(at(&KeySet::empty(), NOW), Err(BadToken::UnknownKey));
+    assert_eq!(at(&it.keys, NOW), Ok(good));
 }
 
 #[test]
@@ -127,7 +145,7 @@ fn audience_and_issuer_are_asked_for_when_configured() {
     let said = |audience: Value, issuer: Value| {
         let claims = with(with(claims(), "aud", audience), "iss", issuer);
         let token = it.key.token(&claims).unwrap();
-        token::verify(&token, &it.keys, &rules, NOW).map(|_| ())
+        token::verify(&token, &it.keys, &rules, NOW, &Verified::default()).map(|_| ())
     };
     let issuer = json!("https://issuer");
     assert_eq!(said(json!("node"), issuer.clone()), Ok(()));

@@ -20,6 +20,7 @@ use super::{
     keys::KeySet,
     options::{Algorithm, Family, TokenOptions, TokenRules},
     sign::SigningKey,
+    token::Verified,
     *,
 };
 
