@@ -1,9 +1,9 @@
 //! `eth_subscribe` of the endpoint, over one WebSocket for everybody who subscribes.
 //!
-//! It connects when somebody subscribes first, and again with pauses when the connection breaks;
-//! then everything is subscribed to anew, and what happened meanwhile is not told. Who subscribes
-//! to the same shares a subscription. A consumer that takes too long is let go. Nothing else is sent
-//! here: calls go over HTTP.
+//! It connects when somebody subscribes first. When the connection breaks all subscriptions end,
+//! which their consumers notice: what happened until the next connection would be missing, and only
+//! they can find out what that was. Who subscribes to the same shares a subscription. A consumer
+//! that takes too long is let go. Nothing else is sent here: calls go over HTTP.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -26,16 +26,13 @@ use url::Url;
 use super::transport::{ErrorBody, RpcError, endpoint, present};
 use crate::chain::{ChainError, ChainSubscription};
 
-/// Subscriptions of the endpoint, at most.
-const TOPICS_MAX: usize = 1_024;
+/// Subscriptions of the endpoint, at most: those of all our clients, unless more were configured.
+const TOPICS_MAX: usize = 8_192;
 /// Bytes of the parameters of one.
 const PARAMS_BYTES_MAX: usize = 64 << 10;
 /// Requests to subscribe that wait.
 const REQUESTS_MAX: usize = 64;
-/// The first pause before connecting again; each is twice as long as the one before.
-const PAUSE: Duration = Duration::from_millis(200);
-const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// Between two pings; an endpoint that is not heard of for two of them is connected to again.
+/// Between two pings; an endpoint that is not heard of for two of them is gone.
 const PING: Duration = Duration::from_secs(20);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -196,36 +193,32 @@ impl Task {
     }
 
     async fn run(mut self) {
-        let mut pause = PAUSE;
-        loop {
-            // Without anybody who subscribes there is no connection.
-            self.topics.retain(|_, topic| topic.is_wanted());
-            if self.topics.is_empty() {
-                let Some(request) = self.requests.recv().await else { return };
-                self.take(request);
-            }
-            let error = match self.options.connect().await {
-                Ok(socket) => {
-                    pause = PAUSE;
-                    match self.serve(socket).await {
-                        Broken::Stopping => return,
-                        Broken::Unused => continue,
-                        Broken::Lost(error) => error,
-                    }
-                }
-                Err(error) => error,
+        // Without anybody who subscribes there is no connection.
+        while let Some(request) = self.requests.recv().await {
+            self.take(request);
+            let broken = match self.options.connect().await {
+                Ok(socket) => self.serve(socket).await,
+                Err(error) => Broken::Lost(error),
             };
-            tracing::warn!(%error, "the chain's subscriptions are interrupted; connecting again");
-            for topic in self.topics.values_mut() {
-                topic.id = None;
-                for answer in topic.waiting.drain(..) {
-                    // Who gave up does not mind.
-                    let _ = answer.send(Err(error.clone()));
+            self.asked.clear();
+            match broken {
+                Broken::Stopping => return,
+                Broken::Unused => {}
+                Broken::Lost(error) => {
+                    tracing::warn!(%error, "the chain's subscriptions have ended");
+                    self.end(&error);
                 }
             }
-            self.asked.clear();
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Ends all subscriptions, and refuses those that are asked for.
+    fn end(&mut self, error: &ChainError) {
+        let waiting = self.topics.drain().flat_map(|(_, topic)| topic.waiting);
+        let asking = std::iter::from_fn(|| self.requests.try_recv().ok()).map(|it| it.answer);
+        for answer in waiting.chain(asking) {
+            // Who gave up does not mind.
+            let _ = answer.send(Err(error.clone()));
         }
     }
 
