@@ -167,7 +167,8 @@ fn run_node(arguments: &NodeArguments) -> Result<()> {
 fn tokens(key: PathBuf) -> AuthOptions {
     let mut options = TokenOptions::new(Source::PublicKeyFile(key));
     options.rules.algorithm = Algorithm::Es256;
-    options.tenants = TenantLimits { calls_per_s: u32::MAX, requests_max: 1024 };
+    options.tenants =
+        TenantLimits { calls_per_s: u32::MAX, requests_max: 1024, ..TenantLimits::default() };
     AuthOptions::Tokens(Box::new(options))
 }
 

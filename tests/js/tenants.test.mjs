@@ -50,9 +50,9 @@ async function login([username, password]) {
 
 /** web3's own provider for a WebSocket, with a token. */
 class Socket {
-  constructor(token) {
+  constructor(token, { url } = node) {
     const headers = { authorization: `Bearer ${token}` };
-    this.provider = new Web3.providers.WebsocketProvider(node.url.replace(/^http/, "ws"), { headers });
+    this.provider = new Web3.providers.WebsocketProvider(url.replace(/^http/, "ws"), { headers });
     this.told = [];
     this.provider.on("data", ({ params }) => this.told.push(params));
     this.provider.on("error", () => {});
@@ -269,8 +269,80 @@ test("a WebSocket needs a token, and is closed when it ends", async () => {
   }
 });
 
+test("a tenant can use up its own WebSockets and subscriptions, not the others'", async () => {
+  const path = join(temporaryDirectory(), "issuer");
+  run("token", "key", path, "--algorithm", "ES256");
+  const auth = `algorithm = "ES256"\npublic_key_file = "${path}.pub.pem"\nconnections_max = 2\nsubscriptions_max = 1`;
+  const guarded = await GuardedNode.start(publicChain, auth);
+  const args = ["--key", `${path}.key.pem`, "--algorithm", "ES256", "--permission", "*:*"];
+  const tokens = guarded.keys.map((key) => run("token", "sign", ...args, "--privacy-user-id", key));
+  const open = (of) => upgrade(guarded.url, { authorization: `Bearer ${tokens[of]}` });
+  const sockets = [0, 0, 1].map((of) => new Socket(tokens[of], guarded));
+  const [a1, a2, b] = [0, 0, 1].map((of, at) => new Tenant("tenant", guarded.keys[of], tokens[of], sockets[at]));
+  try {
+    const group = randomGroup();
+    await a1.create(group, ALICE, [a1, b]);
+    const subscription = [group, "logs", {}];
+    const id = await a1.rpc("priv_subscribe", ...subscription);
+    const tooMany = { code: -32005, message: "Limit exceeded" };
+    assert.deepEqual(await a2.rpcError("priv_subscribe", ...subscription), tooMany);
+    await b.rpc("priv_subscribe", ...subscription);
+    assert.deepEqual([await open(0), await open(1)], [429, 101]);
+
+    // What is given back can be used again.
+    assert.equal(await a1.rpc("priv_unsubscribe", group, id), true);
+    await eventually("a2 can subscribe", () =>
+      a2.rpc("priv_subscribe", ...subscription).then(
+        () => true,
+        () => false,
+      ),
+    );
+    sockets[0].close();
+    await eventually("there is room for a connection", async () => (await open(0)) === 101);
+  } finally {
+    sockets.forEach((it) => it.close());
+    await guarded.stop();
+  }
+});
+
+test("a client that asks and does not read is cut off, and nobody else is", async () => {
+  const path = join(temporaryDirectory(), "issuer");
+  run("token", "key", path, "--algorithm", "ES256");
+  const auth = `algorithm = "ES256"\npublic_key_file = "${path}.pub.pem"\n[rpc.ws]\npatience_ms = 200`;
+  const guarded = await GuardedNode.start(publicChain, auth);
+  const args = ["--key", `${path}.key.pem`, "--algorithm", "ES256", "--permission", "*:*"];
+  const token = run("token", "sign", ...args, "--privacy-user-id", guarded.keys[0]);
+  const other = new Socket(token, guarded);
+  try {
+    const { socket } = await opened(guarded.url, { authorization: `Bearer ${token}` });
+    let failed;
+    socket.on("error", (error) => (failed = error));
+    socket.pause();
+    // The answers are long; the system holds some megabytes of them before the node has to.
+    const call = Buffer.from(JSON.stringify({ id: 1, method: "rpc_discover" }));
+    const frame = Buffer.concat([Buffer.from([0x81, 0x80 | call.length, 0, 0, 0, 0]), call]);
+    await eventually("it is cut off", () => {
+      for (let at = 0; at < 20 && !failed; at++) socket.write(frame);
+      return failed;
+    });
+    assert.match(failed.code, /ECONNRESET|EPIPE/);
+    const { result } = await other.call("priv_getPrivacyPrecompileAddress", []);
+    assert.ok(result);
+  } finally {
+    other.close();
+    await guarded.stop();
+  }
+});
+
 /** The status with which a WebSocket is opened or refused. */
-function upgrade(url, headers) {
+async function upgrade(url, headers) {
+  const { statusCode, socket } = await opened(url, headers);
+  socket.destroy();
+  return statusCode;
+}
+
+/** What is answered to the opening of a WebSocket, with the connection. */
+function opened(url, headers) {
   const handshake = {
     connection: "Upgrade",
     upgrade: "websocket",
@@ -279,10 +351,6 @@ function upgrade(url, headers) {
   };
   return new Promise((resolve, reject) => {
     const opening = request(url, { headers: { ...handshake, ...headers } });
-    const answered = ({ statusCode, socket }) => {
-      socket.destroy();
-      resolve(statusCode);
-    };
-    opening.on("response", answered).on("upgrade", answered).on("error", reject).end();
+    opening.on("response", resolve).on("upgrade", resolve).on("error", reject).end();
   });
 }

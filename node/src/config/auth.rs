@@ -29,6 +29,9 @@ pub(super) fn resolve(at: Place<'_>, raw: Option<&RawAuth>) -> Result<AuthOption
     if !issues && login_key.is_some() {
         return Err(at.rule("limits on logins need rpc.auth.credentials_file"));
     }
+    let limit = |key: &str, value: Option<usize>, default: usize| {
+        at.limit(&format!("rpc.auth.{key}"), value, default)
+    };
     let rate = |key: &str, value: Option<u32>, default: u32| match value {
         Some(0) => Err(at.wrong(&format!("rpc.auth.{key}"), "0", "a limit above 0")),
         other => Ok(other.unwrap_or(default)),
@@ -47,10 +50,16 @@ pub(super) fn resolve(at: Place<'_>, raw: Option<&RawAuth>) -> Result<AuthOption
         )?,
         tenants: TenantLimits {
             calls_per_s: rate("calls_per_s", raw.calls_per_s, tenants.calls_per_s)?,
-            requests_max: at.limit(
-                "rpc.auth.requests_max",
-                raw.requests_max,
-                tenants.requests_max,
+            requests_max: limit("requests_max", raw.requests_max, tenants.requests_max)?,
+            connections_max: limit(
+                "connections_max",
+                raw.connections_max,
+                tenants.connections_max,
+            )?,
+            subscriptions_max: limit(
+                "subscriptions_max",
+                raw.subscriptions_max,
+                tenants.subscriptions_max,
             )?,
         },
         login: LoginLimits {

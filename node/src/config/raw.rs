@@ -79,6 +79,8 @@ pub(super) struct RawAuth {
     pub(super) refresh_interval_ms: Option<u64>,
     pub(super) calls_per_s: Option<u32>,
     pub(super) requests_max: Option<usize>,
+    pub(super) connections_max: Option<usize>,
+    pub(super) subscriptions_max: Option<usize>,
     pub(super) login_attempts_per_user_per_min: Option<u32>,
     pub(super) login_attempts_per_min: Option<u32>,
 }

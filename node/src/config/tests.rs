@@ -57,6 +57,8 @@ const EVERY_KEY: &str = r#"
     refresh_interval_ms = 60000
     calls_per_s = 100
     requests_max = 5
+    connections_max = 6
+    subscriptions_max = 9
     [enclave]
     host = "::"
     port = 0
@@ -189,7 +191,13 @@ fn every_key_of_the_node_is_understood() {
     assert_eq!(auth.rules.audiences, ["coterie"]);
     assert_eq!(auth.rules.issuers, ["https://issuer.example"]);
     assert_eq!((auth.rules.leeway_s, auth.refresh_interval), (30, Duration::from_secs(60)));
-    assert_eq!(auth.tenants, TenantLimits { calls_per_s: 100, requests_max: 5 });
+    let tenants = TenantLimits {
+        calls_per_s: 100,
+        requests_max: 5,
+        connections_max: 6,
+        subscriptions_max: 9,
+    };
+    assert_eq!(auth.tenants, tenants);
     let origins = ["https://app.example", "http://localhost:3000"];
     let origins = origins.map(axum::http::HeaderValue::from_static).to_vec();
     assert_eq!(config.rpc.options.cors, rpc::Cors::Origins(origins));
@@ -453,7 +461,9 @@ fn mistakes_about_authentication_say_what_to_do() {
     check(&key("issuers = [\"\"]"), &["rpc.auth.issuers", "at least one"]);
     check(&key("leeway_s = 301"), &["rpc.auth.leeway_s", "301", "300 seconds"]);
     check(&key("calls_per_s = 0"), &["rpc.auth.calls_per_s", "above 0"]);
-    check(&key("requests_max = 0"), &["rpc.auth.requests_max", "above 0"]);
+    for limit in ["requests_max", "connections_max", "subscriptions_max"] {
+        check(&key(&format!("{limit} = 0")), &[&format!("rpc.auth.{limit}"), "above 0"]);
+    }
     check(&key("refresh_interval_ms = 0"), &["rpc.auth.refresh_interval_ms", "above 0"]);
     check(&key("public_key = \"x\""), &["public_key", "`public_key_file`"]);
     check("jwks_url = \"file:///etc/passwd\"", &["rpc.auth.jwks_url", "http://"]);

@@ -131,6 +131,8 @@ struct Auth {
     refresh_interval_ms: u128,
     calls_per_s: u32,
     requests_max: usize,
+    connections_max: usize,
+    subscriptions_max: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     login_attempts_per_user_per_min: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -269,6 +271,8 @@ fn auth(options: &AuthOptions) -> Option<Auth> {
         refresh_interval_ms: options.refresh_interval.as_millis(),
         calls_per_s: options.tenants.calls_per_s,
         requests_max: options.tenants.requests_max,
+        connections_max: options.tenants.connections_max,
+        subscriptions_max: options.tenants.subscriptions_max,
         login_attempts_per_user_per_min: issues.then_some(options.login.per_user_per_min),
         login_attempts_per_min: issues.then_some(options.login.per_min),
     })

@@ -95,6 +95,8 @@ pub enum Refusal {
     SubscriptionUnknown,
     /// The connection has as many subscriptions as it may have.
     TooManySubscriptions(usize),
+    /// The tenant has as many subscriptions as it may have, on all connections.
+    TooManySubscriptionsOfTenant,
 }
 
 impl Refusal {
@@ -192,6 +194,10 @@ impl From<Refusal> for ErrorObjectOwned {
             }
             Refusal::SubscriptionUnknown => {
                 coded(SERVER, "Subscription not found", "SUBSCRIPTION_UNKNOWN")
+            }
+            Refusal::TooManySubscriptionsOfTenant => {
+                let detail = "this tenant has as many subscriptions as it may have".to_owned();
+                error(LIMIT, "Limit exceeded", "LIMIT_EXCEEDED", Some(detail))
             }
             Refusal::TooManySubscriptions(limit) => {
                 let detail = Some(format!("no more than {limit} subscriptions on one connection"));

@@ -6,6 +6,7 @@
 use alloy_primitives::{Address, B256, Bytes, U64};
 use coterie_core::{EnclaveKey, GroupId, marker::FLEXIBLE_PRIVACY};
 use jsonrpsee_types::ErrorObjectOwned;
+use serde_json::value::RawValue;
 
 use super::{
     error::{self, Read, Refusal},
@@ -26,6 +27,17 @@ pub struct Method {
     pub name: &'static str,
     /// Reads its parameters.
     pub parse: fn(&Params) -> Result<Request, Refusal>,
+}
+
+impl Method {
+    /// Reads the `params` of a call.
+    ///
+    /// # Errors
+    ///
+    /// They are not what the method takes, or it is not enabled.
+    pub fn read(&self, params: Option<&RawValue>) -> Result<Request, Refusal> {
+        (self.parse)(&Params::new(params)?)
+    }
 }
 
 /// All methods that this node answers itself.

@@ -42,8 +42,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use self::{
     auth::{Authenticator, Caller, options::AuthOptions},
     error::Refusal,
-    methods::{Request, Route},
-    params::Params,
+    methods::Route,
 };
 use crate::{
     jsonrpc::{
@@ -186,49 +185,31 @@ impl Server {
     /// Answers one call of `caller` that was admitted. The same for every transport.
     async fn answer(&self, caller: &Caller, method: &str, params: Option<&RawValue>) -> Answer {
         let tenant = caller.tenant.as_ref();
-        let tenant = match (methods::route(method), tenant) {
-            (Route::Forward, tenant) => {
-                let answer = self.service.forward(tenant, method, params).await;
-                return answer.map_err(|it| error::forwarded(&it));
-            }
-            (Route::Own(_) | Route::Unknown, None) => return Err(Refusal::NoEnclaveKey.into()),
-            (Route::Own(_) | Route::Unknown, Some(tenant)) => tenant,
-        };
+        let route = methods::route(method);
+        if let Route::Forward = route {
+            let answer = self.service.forward(tenant, method, params).await;
+            return answer.map_err(|it| error::forwarded(&it));
+        }
+        let tenant = tenant.ok_or(Refusal::NoEnclaveKey)?;
+        let Route::Own(own) = route else { return Err(Refusal::MethodNotFound.into()) };
         if methods::needs_socket(method) {
             return Err(Refusal::MethodNotEnabled.into());
         }
-        match route(method, params)? {
-            Routed::Own(request) if request.is_for_operators() && !self.operator_methods => {
-                Err(Refusal::MethodNotEnabled.into())
+        let request = own.read(params)?;
+        if request.is_for_operators() {
+            if !self.operator_methods {
+                return Err(Refusal::MethodNotEnabled.into());
             }
-            Routed::Own(request)
-                if request.is_for_operators() && !caller.permissions.allow_by_name(method) =>
-            {
-                Err(not_permitted(method).into())
+            if !caller.permissions.allow_by_name(method) {
+                return Err(not_permitted(method).into());
             }
-            Routed::Own(request) => methods::execute(&self.service, tenant, *request).await,
-            Routed::Forward => Err(Refusal::MethodNotFound.into()),
         }
+        methods::execute(&self.service, tenant, request).await
     }
 }
 
 fn not_permitted(method: &str) -> Refusal {
     Refusal::NotPermitted { permission: method.replacen('_', ":", 1) }
-}
-
-/// A call that was read.
-#[derive(Debug, PartialEq, Eq)]
-enum Routed {
-    Own(Box<Request>),
-    Forward,
-}
-
-fn route(method: &str, params: Option<&RawValue>) -> Result<Routed, Refusal> {
-    match methods::route(method) {
-        Route::Own(method) => Ok(Routed::Own(Box::new((method.parse)(&Params::new(params)?)?))),
-        Route::Unknown => Err(Refusal::MethodNotFound),
-        Route::Forward => Ok(Routed::Forward),
-    }
 }
 
 async fn rpc(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body) -> Response {

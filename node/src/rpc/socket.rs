@@ -17,17 +17,20 @@ use axum::{
 use serde_json::value::RawValue;
 
 use super::{
-    Cors, Routed, Server,
-    auth::{self, Caller},
+    Cors, Server,
+    auth::{self, Caller, Place},
     error::Refusal,
-    methods::{self, Request},
-    route,
+    methods::{self, Request, Route},
     subscriptions::{self, Topic},
 };
 use crate::jsonrpc::{
     Answer,
     socket::{Calls, Turn},
 };
+
+/// What a connection that is silent keeps in memory for what may come: most connections listen to
+/// subscriptions. A longer message gets a longer buffer.
+const READ_BUFFER_BYTES: usize = 8 << 10;
 
 /// `GET /`: opens a WebSocket, or tells that the server lives.
 pub(super) async fn open(
@@ -48,6 +51,9 @@ pub(super) async fn open(
     if !may_open(&server.cors, &headers) {
         return (StatusCode::FORBIDDEN, "this origin is not in rpc.cors_origins").into_response();
     }
+    let Ok(share) = server.authenticator.connect(&caller) else {
+        return auth::http::too_many_requests();
+    };
     let Some(place) = server.sockets.place() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many connections").into_response();
     };
@@ -56,7 +62,11 @@ pub(super) async fn open(
     upgrade
         .max_message_size(limits.body_bytes_max)
         .max_frame_size(limits.body_bytes_max)
-        .on_upgrade(move |socket| sockets.serve(place, socket, session, limits))
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .on_upgrade(async move |socket| {
+            sockets.serve(place, socket, session, limits).await;
+            drop(share);
+        })
 }
 
 /// Whether the page that asks may call; programs that are no browsers say no origin.
@@ -92,18 +102,20 @@ impl Calls<Topic> for Session {
         let (tenant, params) = (caller.tenant.as_ref(), params.as_deref());
         match method.as_str() {
             "eth_subscribe" => {
-                return subscriptions::subscribe_to_chain(&server.service, tenant, turn, params)
+                let place = place_of_subscription(server, caller)?;
+                let service = &server.service;
+                return subscriptions::subscribe_to_chain(service, tenant, (turn, place), params)
                     .await;
             }
             "eth_unsubscribe" => return subscriptions::unsubscribe_from_chain(turn, params),
             _ => {}
         }
         if methods::needs_socket(&method)
-            && let Some(tenant) = tenant
-            && let Routed::Own(request) = route(&method, params)?
-            && let Request::Subscription(request) = *request
+            && let (Some(tenant), Route::Own(own)) = (tenant, methods::route(&method))
+            && let Request::Subscription(request) = own.read(params)?
         {
-            return subscriptions::execute(&server.service, tenant, turn, request);
+            let place = || place_of_subscription(server, caller);
+            return subscriptions::execute(&server.service, tenant, (turn, place), request);
         }
         server.answer(caller, &method, params).await
     }
@@ -111,6 +123,11 @@ impl Calls<Topic> for Session {
     async fn ended(&self) {
         self.server.authenticator.ended(&self.caller).await;
     }
+}
+
+fn place_of_subscription(server: &Server, caller: &Caller) -> Result<Place, Refusal> {
+    let place = server.authenticator.subscribe(caller);
+    place.map_err(|_| Refusal::TooManySubscriptionsOfTenant)
 }
 
 #[cfg(test)]

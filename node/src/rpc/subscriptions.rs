@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
 use super::{
+    auth::Place,
     error::{self, Refusal},
     objects,
     params::{self, Params},
@@ -89,19 +90,22 @@ fn subscription_id(value: Option<&Value>) -> Result<u64, Refusal> {
     Ok(number.and_then(|it| u64::try_from(it).ok()).unwrap_or_default())
 }
 
-/// Does what was asked, on the connection that asked.
+/// Does what was asked, on the connection that asked. A subscription holds its place.
 pub(super) fn execute(
     service: &Arc<Service>,
     tenant: &Tenant,
-    turn: &Turn<Topic>,
+    (turn, place): (&Turn<Topic>, impl FnOnce() -> Result<Place, Refusal>),
     request: Request,
 ) -> Answer {
     match request {
         Request::Subscribe { group, filter } => {
             let watcher = service.watch(tenant, group, filter);
             let watcher = watcher.map_err(|it| failed(&it))?;
-            let service = Arc::clone(service);
-            let id = turn.subscribe(Topic::Group(group), |to| follow(service, watcher, to));
+            let (service, place) = (Arc::clone(service), place()?);
+            let id = turn.subscribe(Topic::Group(group), |to| async move {
+                let _held = place;
+                follow(service, watcher, to).await;
+            });
             answer(id)
         }
         Request::Unsubscribe { group, id } => {
@@ -111,16 +115,19 @@ pub(super) fn execute(
     }
 }
 
-/// `eth_subscribe`: the chain's, under an id of this connection.
+/// `eth_subscribe`: the chain's, under an id of this connection. It holds its place.
 pub(super) async fn subscribe_to_chain(
     service: &Service,
     tenant: Option<&Tenant>,
-    turn: &Turn<Topic>,
+    (turn, place): (&Turn<Topic>, Place),
     params: Option<&RawValue>,
 ) -> Answer {
     let subscription = service.subscribe_to_chain(tenant, params).await;
     let subscription = subscription.map_err(|it| error::forwarded(&it))?;
-    answer(turn.subscribe(Topic::Chain, |to| subscription.pass_on(to)))
+    answer(turn.subscribe(Topic::Chain, |to| async move {
+        let _held = place;
+        subscription.pass_on(to).await;
+    }))
 }
 
 /// `eth_unsubscribe`.
