@@ -136,3 +136,56 @@ fn is_outcome(receipt: &Receipt, outcome: &Execution) -> bool {
     (receipt.reason, receipt.contract) == (*reason, *contract)
         && (&receipt.output, &receipt.revert, &receipt.logs) == (output, revert, logs)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use alloy_primitives::{Address, Bytes, Log};
+
+    use super::*;
+    use crate::executor::GroupFacts;
+
+    #[test]
+    fn every_difference_from_what_was_stored_is_seen() {
+        let receipt = Receipt {
+            marker: B256::ZERO,
+            index: 0,
+            payload: PayloadKey(B256::ZERO),
+            group: None,
+            reason: Reason::Executed,
+            decided_by: None,
+            output: Bytes::new(),
+            revert: None,
+            logs: Vec::new(),
+            contract: None,
+            sender: None,
+        };
+        let execution = |change: fn(&mut Execution)| {
+            let facts = Arc::new(GroupFacts::before_creation());
+            let mut execution = Execution {
+                reason: Reason::Executed,
+                output: Bytes::new(),
+                revert: None,
+                logs: Vec::new(),
+                contract: None,
+                before: Arc::clone(&facts),
+                after: facts,
+            };
+            change(&mut execution);
+            execution
+        };
+        assert!(is_outcome(&receipt, &execution(|_| {})));
+        let changes: [fn(&mut Execution); 5] = [
+            |it| it.reason = Reason::Reverted,
+            |it| it.output = Bytes::from_static(&[0]),
+            |it| it.revert = Some(Bytes::new()),
+            |it| it.logs = vec![Log::default()],
+            |it| it.contract = Some(Address::ZERO),
+        ];
+        for change in changes {
+            let execution = execution(change);
+            assert!(!is_outcome(&receipt, &execution), "{execution:?}");
+        }
+    }
+}

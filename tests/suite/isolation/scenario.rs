@@ -49,6 +49,8 @@ pub(super) const TENANTS: usize = 3;
 const OTHERS: usize = 2;
 /// Accounts that own the groups.
 const OWNERS: u64 = 10;
+/// An account that owns no group.
+const UNDECIDED: u64 = 8;
 /// The first account that signs markers.
 const SIGNERS: u64 = 1_000;
 
@@ -68,6 +70,7 @@ pub(super) struct Marked {
     pub(super) group: GroupId,
     pub(super) number: u64,
     payload: PayloadKey,
+    /// Whose marker decides.
     signer: u64,
 }
 
@@ -125,6 +128,9 @@ impl Scenario {
                 90..95 => it.mark_again().await,
                 _ => it.empty_block().await,
             }
+        }
+        if it.random.random_bool(0.5) {
+            it.removed_before_it_was_decided().await;
         }
         for _ in 0..it.random.random_range(1..4) {
             it.stranger().await;
@@ -254,7 +260,12 @@ impl Scenario {
         std::fs::write(secret.path(), SECRET).unwrap();
         let mut options = TokenOptions::new(Source::SecretFile(secret.path().to_owned()));
         options.rules.algorithm = Algorithm::Hs256;
-        options.tenants = TenantLimits { calls_per_s: u32::MAX, requests_max: usize::MAX >> 4 };
+        options.tenants = TenantLimits {
+            calls_per_s: u32::MAX,
+            requests_max: usize::MAX,
+            connections_max: usize::MAX,
+            subscriptions_max: usize::MAX,
+        };
         for number in 0..=TENANTS {
             let service = Arc::clone(&self.world.members[number].node().service);
             let authenticator = Authenticator::start(
@@ -409,11 +420,8 @@ impl Scenario {
     async fn mark_again(&mut self) {
         let Some(marked) = self.markers.choose(&mut self.random).copied() else { return };
         let signer = if self.random.random_bool(0.5) { marked.signer } else { SIGNERS - 1 };
-        let data = marked.payload.as_slice().to_vec();
         self.note(format!("{} of {} is marked again", marked.payload.0, marked.group));
-        let block = self.mine(vec![Pending { data, signer }]).await;
-        let hash = self.world.block(block.hash).markers[0].hash;
-        self.markers.push(Marked { hash, number: block.number, ..marked });
+        self.mark(marked, signer).await;
     }
 
     async fn create(&mut self) {
@@ -500,6 +508,36 @@ impl Scenario {
         let draft = self.draft(&group, &by, Action::Remove(self.key(removed)));
         self.note(format!("{members:?} of {} remove {removed}", group.id));
         self.send(&draft).await;
+    }
+
+    /// A transaction is sent to all members, and marked by somebody else; then a tenant is removed,
+    /// and only then comes the marker that decides: the tenant sees the first, not the second.
+    async fn removed_before_it_was_decided(&mut self) {
+        let Some((at, members)) = self.group() else { return };
+        let Some(removed) = members.iter().copied().find(|it| *it < TENANTS) else { return };
+        let Some(by) = members.iter().copied().find(|it| *it != removed) else { return };
+        let group = self.groups[at].clone();
+        let (by, removed) = (self.key(by), self.key(removed));
+        let mut draft =
+            self.draft(&group, &by, Action::Call(Address::repeat_byte(9), Bytes::new()));
+        let account = self.world.account(UNDECIDED).address();
+        let nonce = self.world.members[draft.from].node().nonce(group.id, account);
+        (draft.account, draft.nonce) = (UNDECIDED, nonce);
+        self.note(format!("{members:?} of {} are sent what somebody else marks", group.id));
+        let (id, signer) = self.bring(&draft).await;
+        let sent = Marked { hash: B256::ZERO, group: group.id, number: 0, payload: id, signer };
+        self.mark(sent, SIGNERS - 1).await;
+        let remove = self.draft(&group, &by, Action::Remove(removed));
+        self.send(&remove).await;
+        self.mark(sent, signer).await;
+    }
+
+    /// Marks what was sent in a block of its own.
+    async fn mark(&mut self, sent: Marked, signer: u64) {
+        let data = sent.payload.as_slice().to_vec();
+        let block = self.mine(vec![Pending { data, signer }]).await;
+        let hash = self.world.block(block.hash).markers[0].hash;
+        self.markers.push(Marked { hash, number: block.number, ..sent });
     }
 
     /// Somebody who is no member adds a tenant, who is none either, to a group: the tenant's own node

@@ -4,6 +4,7 @@
 mod answers;
 mod description;
 mod input;
+mod pages;
 mod proofs;
 mod replay;
 mod tenancy;

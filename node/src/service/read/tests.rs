@@ -20,7 +20,9 @@ use crate::{
     },
     enclave::{AskError, Carrier, EmbeddedEnclave, EnclaveLimits, Storage, keys::KeyPair},
     executor::{Executor, Genesis, GroupFacts},
-    state::{BlockCommit, GroupCommit, GroupMarker, Receipt, State, StateOptions},
+    state::{
+        BlockCommit, Corruption, GroupCommit, GroupMarker, Receipt, State, StateError, StateOptions,
+    },
     store::MemoryStore,
 };
 
@@ -188,6 +190,20 @@ async fn a_tag_that_names_no_block_is_an_error_and_a_number_is_not_always() {
     assert_eq!(service.code(&tenant, GROUP, CONTRACT, above).await.unwrap(), None);
     let root = service.state_root(&tenant, GROUP, above).await;
     assert!(matches!(root, Err(ReadError::BlockUnknown)), "{root:?}");
+}
+
+#[tokio::test]
+async fn a_trace_without_its_payload_says_that_the_outcome_is_not_reproduced() {
+    let service = service(3).await;
+    let tenant = service.default_tenant();
+    let marker = B256::from(U256::from(1));
+    let traced = service.trace_transaction(&tenant, GROUP, marker).await;
+    let Err(ReadError::State(StateError::Corrupt(Corruption::NotReproduced(of)))) = traced else {
+        panic!("{traced:?}");
+    };
+    assert_eq!(of, marker);
+    let unknown = service.trace_transaction(&tenant, GROUP, B256::repeat_byte(0xee)).await;
+    assert_eq!(unknown.unwrap(), None);
 }
 
 #[tokio::test]
