@@ -106,6 +106,13 @@ impl Latencies {
         Self { sorted: each, took }
     }
 
+    /// Adds others of the same kind.
+    pub(crate) fn add(&mut self, others: Self) {
+        self.sorted.extend(others.sorted);
+        self.sorted.sort_unstable();
+        self.took += others.took;
+    }
+
     /// Half of them took at most this.
     pub(crate) fn p50(&self) -> Duration {
         self.at(50)
