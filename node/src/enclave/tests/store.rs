@@ -111,7 +111,7 @@ async fn a_clean_stop_keeps_the_position() {
     let path = directory.path().join("payloads.redb");
     let store = open(&path);
     decide(&store, block(7, 0), &[]).await;
-    assert!(matches!(PayloadStore::open(&path, RETENTION), Err(OpenStoreError::Database(_))));
+    assert!(matches!(PayloadStore::open(&path, RETENTION), Err(OpenStoreError::Locked)));
     drop(store);
     let store = open(&path);
     assert_eq!(store.position(), Some(block(7, 0)));
