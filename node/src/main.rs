@@ -1,5 +1,4 @@
 //! The `coterie` binary: reads the command line and runs it.
-#![expect(clippy::print_stdout, reason = "the output of these commands is for people and scripts")]
 
 mod cli;
 

@@ -151,6 +151,10 @@ for (const transport of ["HTTP", "WebSocket"]) {
     assert.deepEqual([found.length, found[0].members.length], [1, 2]);
     const notFound = { code: -50100, message: "Error finding flexible privacy group" };
     assert.deepEqual(await k3.rpcError("privx_findFlexiblePrivacyGroup", keys), notFound);
+    // Without keys each is told of its own.
+    const own = async (tenant) => (await tenant.rpc("privx_findFlexiblePrivacyGroup", [])).map((it) => it.privacyGroupId);
+    assert.ok((await own(k2)).includes(group));
+    assert.ok(!(await own(k3)).includes(group));
 
     assert.equal(BigInt(await k1.call(group, address, EventEmitter.data("value"))), 10n);
     const call = [group, { to: address, data: EventEmitter.data("value") }, "latest"];

@@ -7,7 +7,7 @@ use coterie_node::{
 };
 
 use super::{
-    DevArgs,
+    DevArgs, out,
     ready::{self, Ready, ReadyAccount, ReadyChain, ReadyMember},
     run,
 };
@@ -31,12 +31,12 @@ pub(super) fn run(args: &DevArgs) -> Result<()> {
             () = &mut stopped => return Ok(()),
         };
         let ready = of(&network);
-        println!("{ready}");
+        out::line(&ready)?;
         let written = args.ready_file.as_ref().map_or(Ok(()), |path| {
             ready.write(path).with_context(|| format!("cannot write {}", path.display()))
         });
         if written.is_ok() {
-            println!("Ctrl-C stops the network");
+            out::line("Ctrl-C stops the network")?;
             stopped.await;
         }
         network.stop().await;

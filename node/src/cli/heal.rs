@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::HealArgs;
+use super::{HealArgs, out};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -31,8 +31,7 @@ pub(super) fn run(args: &HealArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let reply = runtime.block_on(ask(url, &request, token))?;
     outcome(reply)?;
-    println!("the node takes the history over again; its log tells how it ends");
-    Ok(())
+    out::line("the node takes the history over again; its log tells how it ends")
 }
 
 /// The token in a file, which a line's end may follow.
@@ -75,7 +74,9 @@ fn outcome(reply: Reply) -> Result<()> {
             bail!("the node knows nothing of this group: name a member with --from KEY")
         }
         (Some("UNAUTHORIZED"), _) => {
-            bail!("the node asks for a token that permits coterie:heal: name it with --token-file")
+            bail!(
+                "the node asks for a good token that permits coterie:heal, in the file of --token-file"
+            )
         }
         (_, Some(detail)) => bail!("the node refused: {detail}"),
         (_, None) => bail!("the node refused: {}", error.message),

@@ -14,7 +14,7 @@ use coterie_node::{
 };
 use zeroize::Zeroizing;
 
-use super::{KeyKind, KeysCommand};
+use super::{KeyKind, KeysCommand, out};
 
 /// Key and password files are short.
 const FILE_BYTES_MAX: u64 = 64 << 10;
@@ -23,18 +23,18 @@ const FILE_BYTES_MAX: u64 = 64 << 10;
 pub(super) fn run(command: KeysCommand) -> Result<()> {
     match command {
         KeysCommand::Generate { path, kind: KeyKind::Enclave, password_file } => {
-            println!("{}", generate_enclave_key(&path, password_file.as_deref())?);
+            out::line(generate_enclave_key(&path, password_file.as_deref())?)?;
         }
         KeysCommand::Generate { path, kind: KeyKind::Marker, password_file } => {
             unlocked(password_file.as_deref())?;
-            println!("{}", generate_marker_key(&path)?);
+            out::line(generate_marker_key(&path)?)?;
         }
         KeysCommand::Show { path, kind: KeyKind::Enclave, password_file } => {
-            println!("{}", show_enclave_key(&path, password_file.as_deref())?);
+            out::line(show_enclave_key(&path, password_file.as_deref())?)?;
         }
         KeysCommand::Show { path, kind: KeyKind::Marker, password_file } => {
             unlocked(password_file.as_deref())?;
-            println!("{}", read_marker_key(&path)?.address);
+            out::line(read_marker_key(&path)?.address)?;
         }
     }
     Ok(())
@@ -103,8 +103,13 @@ fn show_enclave_key(path: &Path, password_file: Option<&Path>) -> Result<String>
             .with_context(|| format!("cannot use the key file {}", path.display()))?;
         return Ok(key.to_base64());
     }
-    let pair = read_enclave_key(path, password_file);
-    Ok(pair.context("the key of markers needs --kind marker")?.enclave_key().to_base64())
+    match read_enclave_key(path, password_file) {
+        Ok(pair) => Ok(pair.enclave_key().to_base64()),
+        Err(_) if read_marker_key(path).is_ok() => {
+            bail!("{} holds a key of markers: add --kind marker", path.display())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The first line of a password file.

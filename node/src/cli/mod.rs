@@ -7,6 +7,7 @@ mod dev;
 mod heal;
 mod keys;
 mod logs;
+mod out;
 mod ready;
 mod run;
 mod token;
@@ -17,7 +18,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use coterie_core::{EnclaveKey, GroupId};
 use coterie_node::{
-    config::{Config, LogConfig, LogFormat, MarkerSigner, Severity},
+    config::{Config, LogConfig, LogFormat, MarkerSigner, Problem, Severity},
     rpc::{
         auth::{self, options::Algorithm},
         openrpc,
@@ -204,7 +205,7 @@ pub(crate) struct TokenSignArgs {
     #[arg(long, value_name = "KEY")]
     privacy_user_id: Option<EnclaveKey>,
     /// What may be called: `*:*`, `priv:*` or `priv:call`; can be repeated
-    #[arg(long, value_name = "PERMISSION")]
+    #[arg(long, value_name = "PERMISSION", required = true)]
     permission: Vec<String>,
     /// For how many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
@@ -287,6 +288,9 @@ pub(crate) fn execute(cli: Cli) -> Result<()> {
         Command::Run(args) => {
             let config = Config::load(&args.config)?;
             logs::start(&logs.over(config.log.clone()))?;
+            for Problem { key, text, .. } in config.problems() {
+                tracing::warn!(key, "{text}");
+            }
             run::run(config)
         }
         Command::Dev(args) => {
@@ -298,41 +302,33 @@ pub(crate) fn execute(cli: Cli) -> Result<()> {
         Command::Keys(command) => keys::run(command),
         Command::Token(command) => token::run(command),
         Command::Config(ConfigCommand::Check { config }) => check(&Config::load(&config)?),
-        Command::Api { markdown: true } => {
-            print!("{}", openrpc::page());
-            Ok(())
-        }
-        Command::Api { markdown: false } => {
-            println!("{:#}", openrpc::document());
-            Ok(())
-        }
+        Command::Api { markdown: true } => out::line(openrpc::page().trim_end()),
+        Command::Api { markdown: false } => out::line(format_args!("{:#}", openrpc::document())),
     }
 }
 
 fn check(config: &Config) -> Result<()> {
-    println!("{}", config.resolved());
+    out::line(config.resolved())?;
     let problems = config.problems();
     for problem in &problems {
-        println!("{problem}");
+        out::line(problem)?;
     }
     let errors = problems.iter().filter(|it| it.severity == Severity::Error).count();
     anyhow::ensure!(errors == 0, "{errors} of {} problems are errors", problems.len());
+    let mut held = Vec::new();
     for key in &config.enclave.keys {
         let pair = keys::read_enclave_key(&key.file, key.password_file.as_deref())?;
-        println!("enclave key {} ({})", pair.enclave_key(), key.file.display());
+        held.push(pair.enclave_key());
+        out::line(format_args!("enclave key {} ({})", pair.enclave_key(), key.file.display()))?;
     }
     if let MarkerSigner::KeyFile(file) = &config.markers.signer {
-        println!(
-            "markers are signed by {} ({})",
-            keys::read_marker_key(file)?.address,
-            file.display()
-        );
+        let address = keys::read_marker_key(file)?.address;
+        out::line(format_args!("markers are signed by {address} ({})", file.display()))?;
     }
-    if let Some(summary) = auth::check(&config.rpc.options.auth)? {
-        println!("{summary}");
+    for found in auth::check(&config.rpc.options.auth, &held)? {
+        out::line(found)?;
     }
-    println!("not looked at: the chain, the peers, the ports, the URL of a key set");
-    Ok(())
+    out::line("not looked at: the chain, the peers, the ports, the URL of a key set")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use coterie_node::{
     config::{Config, MarkerSigner},
     enclave::options::{EnclaveOptions, Storage},
     follower::FollowerOptions,
-    node::{Node, NodeOptions},
+    node::{Node, NodeOptions, private_directory},
     service::{ServiceOptions, markers::MarkerOptions},
     state::StateOptions,
 };
@@ -59,6 +59,8 @@ pub(super) fn stop_signal() -> Result<impl Future<Output = ()>> {
 }
 
 fn options(config: Config) -> Result<NodeOptions> {
+    private_directory(&config.data_dir)
+        .with_context(|| format!("cannot make the directory {}", config.data_dir.display()))?;
     let enclave = config.enclave;
     let keys = enclave.keys.iter();
     let keys = keys.map(|key| keys::read_enclave_key(&key.file, key.password_file.as_deref()));

@@ -21,7 +21,7 @@ use coterie_node::{
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{PasswordArgs, TokenCommand, TokenSignArgs};
+use super::{PasswordArgs, TokenCommand, TokenSignArgs, out};
 
 /// Keys and passwords are short.
 const BYTES_MAX: u64 = 64 << 10;
@@ -33,11 +33,10 @@ const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 1..=72;
 /// Does what was typed.
 pub(super) fn run(command: TokenCommand) -> Result<()> {
     match command {
-        TokenCommand::Key { path, algorithm } => println!("{}", make_key(&path, algorithm)?),
-        TokenCommand::Sign(args) => println!("{}", sign(&args, unix_time())?),
-        TokenCommand::Password(args) => println!("{}", hash(&args, &read_password(&args)?)?),
+        TokenCommand::Key { path, algorithm } => out::line(make_key(&path, algorithm)?),
+        TokenCommand::Sign(args) => out::line(sign(&args, unix_time())?),
+        TokenCommand::Password(args) => out::line(hash(&args, &read_password(&args)?)?),
     }
-    Ok(())
 }
 
 /// Makes a key pair, or a secret for HS256. Tells what was written.

@@ -53,18 +53,18 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
 
 fn files(config: &Config, found: &mut Vec<Problem>) {
     for key in &config.enclave.keys {
-        unreadable("enclave.keys.file", &key.file, found);
+        secret("enclave.keys.file", &key.file, found);
         if let Some(file) = &key.password_file {
-            unreadable("enclave.keys.password_file", file, found);
+            secret("enclave.keys.password_file", file, found);
         }
     }
     if let MarkerSigner::KeyFile(file) = &config.markers.signer {
-        unreadable("markers.signing_key_file", file, found);
+        secret("markers.signing_key_file", file, found);
     }
     if let AuthOptions::Tokens(options) = &config.rpc.options.auth {
         match &options.source {
             Source::PublicKeyFile(file) => unreadable("rpc.auth.public_key_file", file, found),
-            Source::SecretFile(file) => unreadable("rpc.auth.secret_file", file, found),
+            Source::SecretFile(file) => secret("rpc.auth.secret_file", file, found),
             Source::JwksFile(file) => unreadable("rpc.auth.jwks_file", file, found),
             Source::CredentialsFile(file) => unreadable("rpc.auth.credentials_file", file, found),
             Source::JwksUrl(_) => {}
@@ -74,6 +74,7 @@ fn files(config: &Config, found: &mut Vec<Problem>) {
         let text = format!("{} is not a directory", config.data_dir.display());
         found.push(Problem { severity: Severity::Error, key: "node.data_dir", text });
     }
+    open_to_others("node.data_dir", &config.data_dir, found);
 }
 
 fn network(config: &Config, found: &mut Vec<Problem>) {
@@ -136,6 +137,28 @@ fn is_this_machine(url: &Url) -> bool {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
+    }
+}
+
+fn secret(key: &'static str, path: &Path, found: &mut Vec<Problem>) {
+    let before = found.len();
+    unreadable(key, path, found);
+    if found.len() == before {
+        open_to_others(key, path, found);
+    }
+}
+
+/// Warns of what is secret and can be read by every user of this machine.
+fn open_to_others(key: &'static str, path: &Path, found: &mut Vec<Problem>) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let Ok(metadata) = path.metadata() else { return };
+        if metadata.permissions().mode() & 0o007 != 0 {
+            let path = path.display();
+            let text = format!("other users of this machine can read it: `chmod o= {path}`");
+            found.push(Problem { severity: Severity::Warning, key, text });
+        }
     }
 }
 

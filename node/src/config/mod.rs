@@ -174,12 +174,12 @@ pub enum ConfigError {
     #[error("{0} is larger than 16 MiB: is it the right file?")]
     TooLarge(PathBuf),
     /// Not TOML, an unknown or missing key, or a value of the wrong type.
-    #[error("{path} cannot be used")]
+    #[error("{path} cannot be used: {reason}")]
     Toml {
         /// Which file.
         path: PathBuf,
         /// Where in it and why.
-        source: Box<toml::de::Error>,
+        reason: String,
     },
     /// A value does not mean anything.
     #[error("{path}: {key} = {found:?} is not {expected}")]
@@ -248,7 +248,34 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
 
 fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigError> {
     toml::from_str(text)
-        .map_err(|source| ConfigError::Toml { path: path.to_owned(), source: Box::new(source) })
+        .map_err(|error| ConfigError::Toml { path: path.to_owned(), reason: reason(&error, text) })
+}
+
+/// What is wrong in a TOML file. The line is shown only where it is one of a configuration: of
+/// another file, named by mistake, it may be a secret.
+fn reason(error: &toml::de::Error, text: &str) -> String {
+    if text.trim_start().starts_with('{') {
+        return "it is JSON, perhaps a key; a configuration is TOML".to_owned();
+    }
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = text.get(start..).and_then(|it| it.lines().next()).unwrap_or_default();
+    let is_name =
+        |it: &str| it.bytes().all(|it| it.is_ascii_alphanumeric() || b"_-. ".contains(&it));
+    let is_assignment = line
+        .split_once('=')
+        .is_some_and(|(name, value)| is_name(name) && !value.trim_matches(['=', ' ']).is_empty());
+    let shown = if is_assignment || line.starts_with('[') {
+        error.to_string()
+    } else {
+        let number = before.bytes().filter(|it| *it == b'\n').count() + 1;
+        format!("line {number}: {}", error.message())
+    };
+    // The library names types as programmers do.
+    ["usize", "u64", "u32"]
+        .iter()
+        .fold(shown, |text, kind| text.replace(&format!("expected {kind}"), "expected a number"))
+        .replace("expected u16", "expected a number from 0 to 65535")
 }
 
 /// `path` as it is meant in the file `named_in`.

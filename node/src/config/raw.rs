@@ -49,6 +49,7 @@ pub(super) struct RawRpc {
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
     pub(super) cors_origins: Option<Vec<String>>,
+    pub(super) host_allowlist: Option<Vec<String>>,
     pub(super) body_bytes_max: Option<usize>,
     pub(super) batch_calls_max: Option<usize>,
     pub(super) reply_bytes_max: Option<usize>,
@@ -114,7 +115,7 @@ pub(super) struct RawEnclave {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "{ file = \"…\" }")]
 pub(super) struct RawKey {
     pub(super) file: PathBuf,
     pub(super) password_file: Option<PathBuf>,

@@ -8,7 +8,7 @@ use std::{
 
 use axum::http::HeaderValue;
 use coterie_core::NetworkDefinition;
-use url::Url;
+use url::{Host, Url};
 
 use super::{
     ChainConfig, Config, ConfigError, EnclaveConfig, KeyFile, LogConfig, LogFormat, MarkerConfig,
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     enclave::options::{EnclaveLimits, EnclaveTimeouts},
     jsonrpc::{Limits, socket::SocketLimits},
-    rpc::{self, Cors},
+    rpc::{self, Cors, Hosts, auth::options::AuthOptions},
     service::{Confirmations, ServiceOptions},
 };
 
@@ -210,13 +210,21 @@ fn rpc(at: Place<'_>, raw: &RawRpc) -> Result<RpcConfig, ConfigError> {
     let listen = at.address("rpc", raw.host.as_deref(), raw.port.unwrap_or(RPC_PORT))?;
     // Whoever reaches a port of this machine only is an operator, unless a proxy stands there.
     let operator_methods = raw.operator_methods.unwrap_or_else(|| listen.ip().is_loopback());
+    let auth = super::auth::resolve(at, raw.auth.as_ref())?;
+    let hosts = match &raw.host_allowlist {
+        Some(names) => hosts(at, names)?,
+        // Where there is no other barrier.
+        None if listen.ip().is_loopback() && auth == AuthOptions::None => Hosts::Names(Vec::new()),
+        None => Hosts::Any,
+    };
     let options = rpc::Options {
         limits,
         requests_max,
         sockets: sockets(at, &raw.ws)?,
         cors: cors(at, raw)?,
+        hosts,
         operator_methods,
-        auth: super::auth::resolve(at, raw.auth.as_ref())?,
+        auth,
     };
     let receipt_wait = raw.receipt_wait_ms.map_or(RECEIPT_WAIT, Duration::from_millis);
     let logs_max = at.limit("rpc.logs_max", raw.logs_max, LOGS_MAX)?;
@@ -256,6 +264,20 @@ fn sockets(at: Place<'_>, raw: &RawWs) -> Result<SocketLimits, ConfigError> {
         patience: millis("patience_ms", raw.patience_ms, default.patience)?,
         ping_interval: millis("ping_interval_ms", raw.ping_interval_ms, default.ping_interval)?,
     })
+}
+
+fn hosts(at: Place<'_>, names: &[String]) -> Result<Hosts, ConfigError> {
+    if let [any] = names
+        && any == "*"
+    {
+        return Ok(Hosts::Any);
+    }
+    let is_name = |it: &&String| Host::parse(it).is_ok() && !it.contains('*');
+    if let Some(wrong) = names.iter().find(|it| !is_name(it)) {
+        let expected = "a host's name without port, or the list is [\"*\"]";
+        return Err(at.wrong("rpc.host_allowlist", wrong, expected));
+    }
+    Ok(Hosts::Names(names.iter().map(|it| it.to_ascii_lowercase()).collect()))
 }
 
 fn cors(at: Place<'_>, raw: &RawRpc) -> Result<Cors, ConfigError> {

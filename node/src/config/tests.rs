@@ -10,7 +10,10 @@ use coterie_core::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::rpc::auth::options::{Algorithm, AuthOptions, LoginLimits, Source, TenantLimits};
+use crate::rpc::{
+    Hosts,
+    auth::options::{Algorithm, AuthOptions, LoginLimits, Source, TenantLimits},
+};
 
 const MINIMAL: &str = r#"
     network = "network.toml"
@@ -40,6 +43,7 @@ const EVERY_KEY: &str = r#"
     host = "0.0.0.0"
     port = 20000
     cors_origins = ["https://app.example", "http://localhost:3000"]
+    host_allowlist = ["node.example"]
     body_bytes_max = 1000
     batch_calls_max = 10
     reply_bytes_max = 2000
@@ -274,8 +278,14 @@ fn unknown_and_missing_keys_are_named_with_the_known_ones() {
     check_config_error(&MINIMAL.replace("data_dir", "datadir"), &["datadir", "`data_dir`"]);
     check_config_error(&MINIMAL.replace("url =", "# url ="), &["missing field `url`"]);
     check_config_error(&format!("{MINIMAL}\n[rcp]\nport = 1"), &["rcp", "`rpc`", "line"]);
-    check_config_error(&format!("{MINIMAL}\n[rpc]\nport = 70000"), &["port", "70000", "u16"]);
+    check_config_error(
+        &format!("{MINIMAL}\n[rpc]\nport = 70000"),
+        &["port", "70000", "0 to 65535"],
+    );
     check_config_error("network = ", &["line 1"]);
+    let key = "[[enclave.keys]]\n    file = \"tm.key\"";
+    let keys = MINIMAL.replace(key, "[enclave]\n    keys = [7]");
+    check_config_error(&keys, &["expected { file = "]);
     check_network_error("name = \"x\"\nchainid = 1", &["chainid", "`chain_id`"]);
 }
 
@@ -351,6 +361,38 @@ fn files_that_cannot_be_read_are_named() {
 }
 
 #[test]
+fn a_file_that_is_no_configuration_is_not_shown() {
+    for secret in [
+        "{\"config\": {\"data\": {\"bytes\": \"secret\"}}}",
+        "secret",
+        "c2VjcmV0==\n",
+        "-----BEGIN PRIVATE KEY-----\nsecret\n",
+    ] {
+        let error = message(&Files::new(secret, NETWORK).load().unwrap_err());
+        assert!(!error.contains("secret") && !error.contains("c2Vj"), "{error}");
+        assert!(error.contains("line 1") || error.contains("it is JSON"), "{error}");
+    }
+}
+
+#[test]
+fn names_of_hosts_are_open_unless_there_is_no_other_barrier() {
+    let hosts = |lines: &str| {
+        let files = Files::new(&format!("{MINIMAL}\n[rpc]\n{lines}\n"), NETWORK);
+        files.load().unwrap().rpc.options.hosts
+    };
+    assert_eq!(hosts(""), Hosts::Names(Vec::new()));
+    assert_eq!(hosts("host = \"0.0.0.0\""), Hosts::Any);
+    assert_eq!(hosts("[rpc.auth]\npublic_key_file = \"a\""), Hosts::Any);
+    assert_eq!(hosts("host_allowlist = [\"*\"]"), Hosts::Any);
+    let named = Hosts::Names(vec!["node.example".to_owned()]);
+    assert_eq!(hosts("host = \"0.0.0.0\"\nhost_allowlist = [\"Node.example\"]"), named);
+    for wrong in ["[\"\"]", "[\"a:80\"]", "[\"*\", \"a\"]", "[\"http://a\"]"] {
+        let config = format!("{MINIMAL}\n[rpc]\nhost_allowlist = {wrong}\n");
+        check_config_error(&config, &["rpc.host_allowlist", "without port"]);
+    }
+}
+
+#[test]
 fn problems_are_found_before_the_node_starts() {
     let keys = |config: &Config| -> Vec<&'static str> {
         config.problems().iter().map(|it| it.key).collect()
@@ -365,10 +407,18 @@ fn problems_are_found_before_the_node_starts() {
     assert!(config.problems()[0].to_string().contains("tm.key"));
 
     fs::write(files.path("tm.key"), "").unwrap();
+    let others = |mode: u32| {
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(files.path("tm.key"), permissions).unwrap();
+    };
+    others(0o640);
     config.enclave.peers = vec![Url::parse("http://bob:9001").unwrap()];
     config.chain.confirmations = Confirmations::Finalized;
     config.markers.signer = MarkerSigner::KeyFile(files.path("tm.key"));
     assert_eq!(keys(&config), [""; 0]);
+    others(0o644);
+    assert_eq!(keys(&config), ["enclave.keys.file", "markers.signing_key_file"]);
+    others(0o600);
 
     config.markers.signer = MarkerSigner::Random;
     config.rpc.listen = "0.0.0.0:9001".parse().unwrap();

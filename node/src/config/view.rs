@@ -10,7 +10,7 @@ use url::Url;
 use super::{Config, LogFormat, MarkerSigner};
 use crate::{
     rpc::{
-        Cors,
+        Cors, Hosts,
         auth::options::{AuthOptions, Source},
     },
     service,
@@ -106,6 +106,7 @@ enum Confirmations {
 struct Rpc {
     listen: String,
     cors_origins: Vec<String>,
+    host_allowlist: Vec<String>,
     body_bytes_max: usize,
     batch_calls_max: usize,
     reply_bytes_max: usize,
@@ -224,6 +225,10 @@ fn rpc(config: &Config) -> Rpc {
             Cors::Origins(origins) => {
                 origins.iter().map(|it| String::from_utf8_lossy(it.as_bytes()).into()).collect()
             }
+        },
+        host_allowlist: match &options.hosts {
+            Hosts::Any => vec!["*".to_owned()],
+            Hosts::Names(names) => names.clone(),
         },
         body_bytes_max: options.limits.body_bytes_max,
         batch_calls_max: options.limits.batch_calls_max,

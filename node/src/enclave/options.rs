@@ -104,6 +104,16 @@ pub struct EnclaveTimeouts {
     pub challenge: Duration,
 }
 
+impl Storage {
+    /// Whether nothing is stored there yet.
+    pub fn is_new(&self) -> bool {
+        match self {
+            Self::Memory => true,
+            Self::File(path) => !path.exists(),
+        }
+    }
+}
+
 impl Default for EnclaveTimeouts {
     fn default() -> Self {
         Self {

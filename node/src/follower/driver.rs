@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use alloy_primitives::{Address, B256};
@@ -36,6 +36,8 @@ use crate::{
 
 /// Histories that are taken over at a time.
 const TURNS: usize = 4;
+/// How often it is said that following is interrupted, while it is.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// Where and how to follow.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +71,7 @@ pub enum FollowError {
     State(#[from] StateError),
     /// The chain left our branch too long ago.
     #[error(
-        "the chain reorganised more than {depth_max} blocks below block {}; check the chain's node, then delete the state directory to rebuild",
+        "the chain has other blocks than those that were followed up to {}, more than {depth_max} of them or from the first: it reorganised that deep, or it is another chain. Check chain.url and the chain's node; if they are right, delete the state directory to rebuild",
         .followed.number
     )]
     ReorgTooDeep {
@@ -205,15 +207,23 @@ impl Follower {
     ///
     /// Only errors that waiting does not cure.
     pub async fn run(&mut self) -> Result<(), FollowError> {
+        // When it was last said that following is interrupted.
+        let mut said: Option<Instant> = None;
         loop {
             let step = async {
                 self.catch_up().await?;
+                if said.take().is_some() {
+                    tracing::info!("following goes on");
+                }
                 self.wait().await
             };
             match step.await {
                 Ok(()) => {}
                 Err(error) if error.is_temporary() => {
-                    tracing::warn!(%error, "following is interrupted; retrying");
+                    if said.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
+                        tracing::warn!(%error, "following is interrupted; retrying");
+                        said = Some(Instant::now());
+                    }
                     tokio::time::sleep(self.options.retry).await;
                 }
                 Err(error) => {

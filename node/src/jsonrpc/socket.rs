@@ -239,7 +239,13 @@ impl<T: PartialEq + Send + 'static, C: Calls<T>> Reading<'_, T, C> {
                         Some(Ok(Message::Text(text))) => self.answer(text.into()),
                         Some(Ok(Message::Binary(bytes))) => self.answer(bytes),
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                        Some(Ok(Message::Close(_))) | None => return false,
+                        Some(Ok(Message::Close(_))) => {
+                            // Reading on sends the answer to it, which the library has ready.
+                            let rest = async { while let Some(Ok(_)) = self.stream.next().await {} };
+                            let _ = tokio::time::timeout(CLOSE_MAX, rest).await;
+                            return false;
+                        }
+                        None => return false,
                         Some(Err(error)) => {
                             if !is_too_long(&error) {
                                 return false;

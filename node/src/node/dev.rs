@@ -13,7 +13,7 @@ use coterie_core::{EnclaveKey, NetworkDefinition, contracts::CODE_HASHES};
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::{Node, NodeError, NodeOptions};
+use super::{Node, NodeError, NodeOptions, private_directory};
 use crate::{
     chain::{
         client::{RpcChain, RpcOptions},
@@ -106,7 +106,7 @@ pub enum DevError {
     #[error(transparent)]
     Url(#[from] url::ParseError),
     /// A node did not start.
-    #[error("member {name} did not start: {source}")]
+    #[error("member {name} did not start")]
     Node {
         /// Which.
         name: &'static str,
@@ -280,7 +280,7 @@ fn storage(directory: Option<&Path>) -> Storage {
 /// The chain, kept in a directory or in memory.
 fn chain(directory: Option<&Path>, options: DevOptions) -> Result<DevChain, DevError> {
     let Some(directory) = directory else { return Ok(DevChain::new(options)) };
-    std::fs::create_dir_all(directory)
+    private_directory(directory)
         .map_err(|source| DevError::Directory { path: directory.to_owned(), source })?;
     Ok(DevChain::open(options, &directory.join("chain"))?)
 }
@@ -311,7 +311,7 @@ fn enclave_key(at: usize, directory: Option<&Path>) -> Result<KeyPair, DevError>
     if path.exists() {
         return Ok(read_key_file(&path, None)?);
     }
-    std::fs::create_dir_all(directory)
+    private_directory(directory)
         .map_err(|source| DevError::Directory { path: directory.to_owned(), source })?;
     let pair = KeyPair::generate()?;
     write_key_files(&path.with_extension(""), &pair, None)?;

@@ -163,8 +163,14 @@ impl Node {
         let (listener, rpc_address) = listen(options.rpc_listen).await?;
         let state = State::open(store(options.state_dir.as_deref())?, options.state)?;
         let executor = Executor::new(Arc::clone(&definition), Genesis::of(&definition))?;
+        let payloads_are_new = options.enclave.storage.is_new();
         let enclave = Arc::new(EmbeddedEnclave::start(options.enclave).await?);
         if let Some(followed) = state.followed()? {
+            if payloads_are_new && !state.groups().is_empty() {
+                tracing::warn!(
+                    "there were no payloads beside the private state: bring back a backup of payloads.redb, or take every group's history over again with `coterie heal GROUP`"
+                );
+            }
             enclave.set_position_at_least(followed).await?;
         }
 
@@ -275,6 +281,19 @@ fn authenticator(
 pub fn unix_time() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |it| it.as_secs())
+}
+
+/// Makes a directory for private data, which only its owner may enter, unless it is there.
+///
+/// # Errors
+///
+/// The disk's.
+pub fn private_directory(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
 }
 
 /// The database of private state.

@@ -402,6 +402,7 @@ pub fn read(what: Read, cause: &ReadError) -> ErrorObjectOwned {
         ReadError::State(_) => None,
         ReadError::NotAMember(_)
         | ReadError::NotTheCallersKey(_)
+        | ReadError::OwnKeyMissing(_)
         | ReadError::GroupUnknown(_)
         | ReadError::BlockUnknown
         | ReadError::NotAMarker(_)
@@ -418,7 +419,7 @@ pub fn read(what: Read, cause: &ReadError) -> ErrorObjectOwned {
 fn read_code(cause: &ReadError) -> &'static str {
     match cause {
         ReadError::NotAMember(_) => "UNAUTHORIZED",
-        ReadError::NotTheCallersKey(_) => "PRIVATE_FROM_MISMATCH",
+        ReadError::NotTheCallersKey(_) | ReadError::OwnKeyMissing(_) => "PRIVATE_FROM_MISMATCH",
         ReadError::GroupUnknown(_) => "GROUP_UNKNOWN",
         ReadError::BlockUnknown => "BLOCK_UNKNOWN",
         ReadError::NotAMarker(_) => "NOT_A_MARKER",
@@ -434,7 +435,7 @@ fn read_code(cause: &ReadError) -> &'static str {
 /// Every failure to count has one message, except that `privateFrom` is somebody else's.
 const fn count_answer(cause: &ReadError) -> (i32, &'static str) {
     match cause {
-        ReadError::NotTheCallersKey(_) => (PRIVACY, NOT_PRIVATE_FROM),
+        ReadError::NotTheCallersKey(_) | ReadError::OwnKeyMissing(_) => (PRIVACY, NOT_PRIVATE_FROM),
         ReadError::NotAMember(_)
         | ReadError::GroupUnknown(_)
         | ReadError::BlockUnknown
@@ -455,7 +456,7 @@ const fn read_answer(what: Read, cause: &ReadError) -> (i32, &'static str) {
             (PRIVACY, "Error finding privacy group")
         }
         ReadError::NotAMember(_) => (UNAUTHORIZED, "Unauthorized"),
-        ReadError::NotTheCallersKey(_) => (PRIVACY, NOT_PRIVATE_FROM),
+        ReadError::NotTheCallersKey(_) | ReadError::OwnKeyMissing(_) => (PRIVACY, NOT_PRIVATE_FROM),
         ReadError::GroupUnknown(_) => (PRIVACY, NO_GROUP),
         ReadError::BlockUnknown if matches!(what, Read::StateRoot) => {
             (INTERNAL_ERROR_CODE, INTERNAL)
@@ -823,7 +824,7 @@ mod tests {
                 (-50100, "Flexible Privacy group does not exist."),
             ),
             (Read::TransactionCount, ReadError::NotTheCallersKey(KEY), mismatch),
-            (Read::FindGroups, ReadError::NotTheCallersKey(KEY), find),
+            (Read::FindGroups, ReadError::OwnKeyMissing(KEY), find),
             (Read::StateRootAtTag, ReadError::GroupUnknown(GROUP), root),
             (Read::StateRoot, ReadError::BlockUnknown, internal),
             (Read::StateRootAtTag, ReadError::BlockUnknown, (-39001, "Unknown block")),

@@ -16,6 +16,7 @@ pub mod reads;
 pub mod results;
 mod socket;
 pub mod subscriptions;
+mod web;
 
 use std::{
     sync::{
@@ -29,7 +30,8 @@ use axum::{
     Json, Router,
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, header},
+    middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -39,6 +41,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+pub use self::web::{Cors, Hosts};
 use self::{
     auth::{Authenticator, Caller, options::AuthOptions},
     error::Refusal,
@@ -63,21 +66,12 @@ pub struct Options {
     pub sockets: SocketLimits,
     /// Web pages that may call.
     pub cors: Cors,
+    /// Names under which this node is called.
+    pub hosts: Hosts,
     /// Whether operators' methods (`coterie_heal`) are answered on this port.
     pub operator_methods: bool,
     /// Whether callers must have tokens.
     pub auth: AuthOptions,
-}
-
-/// Origins of web pages that a browser lets call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cors {
-    /// None.
-    None,
-    /// These.
-    Origins(Vec<HeaderValue>),
-    /// Any.
-    Any,
 }
 
 impl Default for Options {
@@ -87,6 +81,7 @@ impl Default for Options {
             requests_max: 256,
             sockets: SocketLimits::default(),
             cors: Cors::None,
+            hosts: Hosts::Names(Vec::new()),
             operator_methods: false,
             auth: AuthOptions::None,
         }
@@ -144,16 +139,19 @@ pub fn router(
         operator_methods: options.operator_methods,
         permits,
         cors: options.cors,
+        hosts: options.hosts,
         sockets,
     };
-    let mut router = Router::new()
-        .route("/", get(socket::open).post(rpc))
-        .route("/livez", get(alive))
-        .route("/readyz", get(ready));
+    let state = Arc::new(state);
+    let mut router = Router::new().route("/", get(socket::open).post(rpc));
     if issues_tokens {
         router = router.route("/login", post(login));
     }
-    let router = router.with_state(Arc::new(state));
+    let router = router
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&state), web::guard))
+        .route("/livez", get(alive))
+        .route("/readyz", get(ready))
+        .with_state(state);
     match cors {
         Some(layer) => router.layer(layer),
         None => router,
@@ -168,6 +166,7 @@ struct Server {
     operator_methods: bool,
     permits: Semaphore,
     cors: Cors,
+    hosts: Hosts,
     sockets: Sockets,
 }
 

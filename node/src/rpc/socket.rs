@@ -1,8 +1,7 @@
 //! The API over a WebSocket: the same methods as over HTTP, and subscriptions.
 //!
 //! Who calls is found out once, when the connection is opened; when its token is good no longer, the
-//! connection is closed. A page in a browser may open one only if its origin may call over HTTP:
-//! browsers ask nobody before they open a WebSocket.
+//! connection is closed.
 
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ use axum::{
 use serde_json::value::RawValue;
 
 use super::{
-    Cors, Server,
+    Server,
     auth::{self, Caller, Place},
     error::Refusal,
     methods::{self, Request, Route},
@@ -48,9 +47,6 @@ pub(super) async fn open(
     let Ok(caller) = server.authenticator.authenticate_fresh(&headers).await else {
         return auth::http::unauthorized();
     };
-    if !may_open(&server.cors, &headers) {
-        return (StatusCode::FORBIDDEN, "this origin is not in rpc.cors_origins").into_response();
-    }
     let Ok(share) = server.authenticator.connect(&caller) else {
         return auth::http::too_many_requests();
     };
@@ -67,16 +63,6 @@ pub(super) async fn open(
             sockets.serve(place, socket, session, limits).await;
             drop(share);
         })
-}
-
-/// Whether the page that asks may call; programs that are no browsers say no origin.
-fn may_open(cors: &Cors, headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return true };
-    match cors {
-        Cors::Any => true,
-        Cors::Origins(origins) => origins.contains(origin),
-        Cors::None => false,
-    }
 }
 
 /// One connection.
@@ -128,30 +114,4 @@ impl Calls<Topic> for Session {
 fn place_of_subscription(server: &Server, caller: &Caller) -> Result<Place, Refusal> {
     let place = server.authenticator.subscribe(caller);
     place.map_err(|_| Refusal::TooManySubscriptionsOfTenant)
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::HeaderValue;
-
-    use super::*;
-
-    #[track_caller]
-    fn check(cors: &Cors, origin: Option<&'static str>, want: bool) {
-        let origin = origin.map(|it| (header::ORIGIN, HeaderValue::from_static(it)));
-        assert_eq!(may_open(cors, &origin.into_iter().collect()), want, "{cors:?}");
-    }
-
-    #[test]
-    fn pages_open_connections_only_from_origins_that_may_call() {
-        let listed = Cors::Origins(vec![HeaderValue::from_static("https://a.example")]);
-        for cors in [&Cors::None, &Cors::Any, &listed] {
-            check(cors, None, true);
-        }
-        check(&Cors::Any, Some("https://b.example"), true);
-        check(&Cors::None, Some("https://a.example"), false);
-        check(&listed, Some("https://a.example"), true);
-        check(&listed, Some("https://b.example"), false);
-        check(&listed, Some("null"), false);
-    }
 }

@@ -176,9 +176,12 @@ pub enum ReadError {
     /// The caller may not read this group (at this block).
     #[error("the caller is not a member of privacy group {0}")]
     NotAMember(GroupId),
-    /// The asked keys do not contain the caller's, or `privateFrom` is not the caller's.
+    /// `privateFrom` is not the caller's.
     #[error("{0} is not the caller's enclave key")]
     NotTheCallersKey(EnclaveKey),
+    /// The asked keys do not contain the caller's.
+    #[error("the list must contain the caller's own enclave key {0}, or be empty")]
+    OwnKeyMissing(EnclaveKey),
     /// The group does not exist on this node.
     #[error("privacy group {0} does not exist on this node")]
     GroupUnknown(GroupId),

@@ -110,6 +110,7 @@ impl From<ReadError> for Refusal {
             ReadError::Chain(_) | ReadError::Joining(_) => Self::Later,
             ReadError::NotAMember(_)
             | ReadError::NotTheCallersKey(_)
+            | ReadError::OwnKeyMissing(_)
             | ReadError::GroupUnknown(_)
             | ReadError::BlockUnknown
             | ReadError::NotAMarker(_)

@@ -61,9 +61,10 @@ impl Pulse {
     pub(super) fn readiness(&self, now: Instant) -> Readiness {
         let followed = *self.following.followed.borrow();
         let head = *self.following.head.borrow();
-        let near = followed
-            .zip(head)
-            .is_some_and(|(followed, head)| head.number.saturating_sub(followed.number) <= LAG_MAX);
+        // A head below what was followed: a reorg is under way, or the chain is another one.
+        let near = followed.zip(head).is_some_and(|(followed, head)| {
+            head.number.checked_sub(followed.number).is_some_and(|lag| lag <= LAG_MAX)
+        });
         let beat = *self.beat.lock();
         let sees = beat.is_some_and(|beat| now.saturating_duration_since(beat) <= SILENCE_MAX);
         Readiness { ready: near && sees && self.is_alive(), followed, head }
@@ -119,6 +120,8 @@ mod tests {
         check(5, 5 + LAG_MAX, just_now, true);
         check(5, 6 + LAG_MAX, just_now, false);
         check(5, 5, None, false);
+        // A reorg that is under way, or another chain.
+        check(5, 4, just_now, false);
         check(5, 5, Some(SILENCE_MAX), true);
         check(5, 5, Some(SILENCE_MAX + Duration::from_millis(1)), false);
     }

@@ -73,13 +73,16 @@ impl Service {
         }
         // From here on, markers of the group go out in this order.
         let ticket = self.markers.ticket(accepted.group);
-        let distribution = distribution(&accepted, ticket.signer());
+        let signer = ticket.signer();
+        let distribution = distribution(&accepted, signer);
         let payload = self.view.enclave.distribute(distribution).await?;
         let gas_limit = gas_limit.max(MARKER_GAS);
         let fields = MarkerFields { payload, gas_price, gas_limit };
         let marked = self.markers.submit(ticket, fields).await.map_err(|error| match error {
             ChainError::Refused { code, message, .. } => {
-                SendError::Marker(marker_refused(code, message))
+                let refused = marker_refused(code, message);
+                tracing::warn!(%signer, %refused, "the chain refused a marker");
+                SendError::Marker(refused)
             }
             error @ (ChainError::Unavailable { .. }
             | ChainError::StatePruned(_)
@@ -346,6 +349,7 @@ fn read_error(error: ReadError) -> SendError {
         | ReadError::Joining(group) => SendError::GroupUnknown(group),
         ReadError::BlockUnknown
         | ReadError::NotTheCallersKey(_)
+        | ReadError::OwnKeyMissing(_)
         | ReadError::NotAMarker(_)
         | ReadError::ValueNotZero
         | ReadError::TooMuch { .. } => SendError::Behind,

@@ -146,6 +146,10 @@ fn entry(guard: Guard) -> Result<Entry, StoreError> {
 }
 
 fn failed(error: Error) -> StoreError {
+    if let Error::Io(error) = &error {
+        // In the system's words.
+        return StoreError::Io(error.to_string());
+    }
     if matches!(error, Error::Poisoned) {
         StoreError::Poisoned
     } else {

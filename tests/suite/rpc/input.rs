@@ -111,3 +111,36 @@ async fn whatever_is_sent_is_answered_in_json_rpc() {
     assert_eq!(status["ready"], true);
     network.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn web_pages_of_elsewhere_are_refused_before_anything_is_done() {
+    let network = Network::start(1).await;
+    let member = &network.members[0];
+    let group = GroupId(B256::repeat_byte(0x43));
+    let add = ManagementCall::AddParticipants(network.keys.clone());
+    let raw = managed((group, &network.keys[0], 0), &add);
+    let create =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "eea_sendRawTransaction", "params": [raw]});
+    // As a page sends it that asks nobody before.
+    let send = async |headers: &[(&str, &str)]| {
+        let request = member.http.post(&member.url).header("content-type", "text/plain");
+        let request = headers.iter().fold(request, |it, (name, value)| it.header(*name, *value));
+        let reply = request.body(create.to_string()).send().await.unwrap();
+        (reply.status().as_u16(), reply.text().await.unwrap())
+    };
+    for (headers, word) in [
+        (&[("origin", "http://evil.example")][..], "rpc.cors_origins"),
+        (&[("origin", "null")], "rpc.cors_origins"),
+        (&[("host", "evil.example")], "rpc.host_allowlist"),
+        (&[("host", "evil.example"), ("origin", "http://evil.example")], "rpc.host_allowlist"),
+    ] {
+        let (status, text) = send(headers).await;
+        assert_eq!(status, 403, "{headers:?}");
+        assert!(text.contains(word), "{text}");
+    }
+    assert_eq!(member.call("privx_findFlexiblePrivacyGroup", json!([[]])).await, json!([]));
+    let own = member.url.trim_end_matches('/').to_owned();
+    let (status, text) = send(&[("origin", &own)]).await;
+    assert!(status == 200 && text.contains("\"result\""), "{text}");
+    network.stop().await;
+}

@@ -80,8 +80,11 @@ pub enum OpenStoreError {
     #[error("the payload store's directory or thread cannot be made")]
     Io(#[from] std::io::Error),
     /// The database refused.
-    #[error("the payload store cannot be opened: is another process using it?")]
+    #[error("the payload store cannot be opened; if the file is damaged, bring back a backup")]
     Database(#[source] Box<redb::Error>),
+    /// Another process has it open.
+    #[error("the payload store is in use by another process: stop that one")]
+    Locked,
     /// A row does not decode: restore the file from a backup.
     #[error(transparent)]
     Damaged(#[from] Damaged),
@@ -188,10 +191,14 @@ impl PayloadStore {
             std::fs::create_dir_all(directory)?;
         }
         let database = Database::builder().set_cache_size(CACHE_BYTES).create(path);
-        Self::start(
-            database.map_err(|error| OpenStoreError::Database(Box::new(error.into())))?,
-            retention,
-        )
+        let database = database.map_err(|error| {
+            if matches!(error, redb::DatabaseError::DatabaseAlreadyOpen) {
+                OpenStoreError::Locked
+            } else {
+                OpenStoreError::Database(Box::new(error.into()))
+            }
+        })?;
+        Self::start(database, retention)
     }
 
     /// A store that is gone when it is dropped.

@@ -230,6 +230,16 @@ async fn a_client_that_does_not_read_is_cut_off_and_told_why() {
 }
 
 #[tokio::test]
+async fn a_client_that_closes_is_answered() {
+    let server = server(SocketLimits::default()).await;
+    let mut client = Client::new(&server).await;
+    let code = tungstenite::protocol::frame::coding::CloseCode::Normal;
+    let frame = tungstenite::protocol::CloseFrame { code, reason: "done".into() };
+    client.0.send(Sent::Close(Some(frame))).await.unwrap();
+    assert_eq!(client.closed().await.0, 1000);
+}
+
+#[tokio::test]
 async fn a_message_that_is_too_long_ends_the_connection() {
     let server = server(SocketLimits::default()).await;
     let mut client = Client::new(&server).await;

@@ -263,21 +263,27 @@ impl Authenticator {
     }
 }
 
-/// Reads what tokens are verified with, and says what was found: for `coterie config check`. A URL is
-/// not asked. `None` without authentication.
+/// Reads what tokens are verified with, and says what was found, line by line: for
+/// `coterie config check`. `held` are the node's enclave keys. A URL is not asked. Nothing without
+/// authentication.
 ///
 /// # Errors
 ///
 /// A file cannot be read, or is not what it should be.
-pub fn check(options: &AuthOptions) -> Result<Option<String>, SourceError> {
+pub fn check(options: &AuthOptions, held: &[EnclaveKey]) -> Result<Vec<String>, SourceError> {
     let options = match options {
-        AuthOptions::None => return Ok(None),
+        AuthOptions::None => return Ok(Vec::new()),
         AuthOptions::Tokens(options) => options,
     };
     let algorithm = options.rules.algorithm;
     let found = match &options.source {
         Source::CredentialsFile(path) => {
-            format!("{} users can log in", source::read_users(path, None)?.len())
+            let users = source::read_users(path, None)?;
+            let foreign = users.without_key_of(held).map(|user| {
+                format!("warning: the enclave key of user {user} is none of this node's: what it asks is refused")
+            });
+            let count = format!("users who can log in: {}", users.len());
+            return Ok(std::iter::once(count).chain(foreign).collect());
         }
         Source::JwksUrl(_) => format!("tokens are verified by {algorithm} with a fetched key set"),
         files @ (Source::PublicKeyFile(_) | Source::SecretFile(_) | Source::JwksFile(_)) => {
@@ -285,7 +291,7 @@ pub fn check(options: &AuthOptions) -> Result<Option<String>, SourceError> {
             format!("tokens are verified by {algorithm}, keys: {keys}")
         }
     };
-    Ok(Some(found))
+    Ok(vec![found])
 }
 
 impl Caller {

@@ -180,7 +180,8 @@ impl Trust {
                 self.replace_keys(keys);
             }
             Err(error) => {
-                tracing::error!(%error, "the key set cannot be fetched: the last one stays");
+                let known = self.keys.read().len();
+                tracing::error!(%error, known, "the key set cannot be fetched: what is known stays");
             }
         }
     }
@@ -217,7 +218,9 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn log_kept(error: &SourceError) {
-    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    let first = std::error::Error::source(error);
+    let causes = std::iter::successors(first, |it| it.source()).map(ToString::to_string);
+    let cause = causes.collect::<Vec<_>>().join(": ");
     tracing::error!(%error, cause, "authentication goes on with what was read before");
 }
 

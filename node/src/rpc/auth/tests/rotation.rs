@@ -234,7 +234,7 @@ fn files_that_cannot_be_used_are_named_at_the_start() {
             fs::write(&path, text).unwrap();
         }
         let options = AuthOptions::Tokens(Box::new(TokenOptions::new(source(path.clone()))));
-        let found = check(&options).unwrap_err();
+        let found = check(&options, &[HELD]).unwrap_err();
         let started =
             Authenticator::start(options, Tenant::owner(HELD), vec![HELD], clock().1).unwrap_err();
         assert_eq!(found.to_string(), started.to_string());
