@@ -7,8 +7,8 @@ use super::{
 
 /// About the API as a whole.
 pub(super) const ABOUT: &str = "Besu's eea_, priv_ and privx_ methods for flexible privacy groups, and some that Besu lacks. \
-Every other method is passed on to the chain's node. Parameters are positional; more than a method takes are ignored, \
-except where it says so. `data.code` of an error is a stable word; `data.detail` is for people. \
+Every other method is passed on to the chain's node. Parameters are positional, and required unless they say otherwise; \
+more than a method takes are ignored, except where it says so. `data.code` of an error is a stable word; `data.detail` is for people. \
 A caller that may not see a group is told the same as for a group that does not exist.";
 
 /// Methods by name, with what is said of them.
@@ -154,7 +154,8 @@ const MARK: &[Failure] = &[
 
 const A_GROUP: Param = required("privacyGroupId", "the privacy group", Is("GroupId"));
 const AN_ADDRESS: Param = required("address", "the account", Is("Address"));
-const A_BLOCK: Param = required("block", "after which block", Is("BlockTag"));
+const A_BLOCK: Param =
+    required("block", "after which block; it must be given, as `latest`", Is("BlockTag"));
 const A_MARKER: Param = required("transactionHash", "the marker's transaction hash", Is("Hash"));
 const A_RAW_TRANSACTION: Param =
     required("raw", "the signed private transaction; `0x` may be left out", Is("Data"));
@@ -164,7 +165,7 @@ pub(super) const DOCS: &[Described] = &[
     (
         &["eea_sendRawTransaction"],
         Docs {
-            summary: "Sends a signed private transaction to the members of its group and publishes its marker. Answers the marker's transaction hash; it is not mined yet.",
+            summary: "Sends a signed private transaction to the members of its group and publishes its marker. Answers the marker's transaction hash; it is not mined yet. A private nonce that is too low is refused, one that is too high is not, and not kept either: the marker is published, and the receipt says status 0x2 with the reason `nonce`, for good.",
             params: &[A_RAW_TRANSACTION],
             result: ("the marker's transaction hash", Is("Hash")),
             errors: &[SEND, MARK, CHAIN, STATE, JOINING],
@@ -472,7 +473,7 @@ pub(super) const DOCS: &[Described] = &[
             "privx_findOnchainPrivacyGroup",
         ],
         Docs {
-            summary: "The groups at the head that have all of these members; all groups for an empty list, as far as the caller may see them.",
+            summary: "The groups at the head that have all of these members; all groups for an empty list, as far as the caller may see them. A list that is not empty must have the key of the caller's token.",
             params: &[required("members", "enclave keys", Many("EnclaveKey"))],
             result: ("the groups", Many("Group")),
             errors: &[
