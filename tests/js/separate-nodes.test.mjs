@@ -4,12 +4,13 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
+import { request } from "node:http";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 
 import { sameReceipt, sameRoot } from "./lib/checks.mjs";
-import { EventEmitter } from "./lib/contracts.mjs";
+import { EventEmitter, MANAGEMENT, management } from "./lib/contracts.mjs";
 import { executionScenarios } from "./lib/execution.mjs";
 import { lifecycleScenarios } from "./lib/lifecycle.mjs";
 import { coterie, randomGroup } from "./lib/network.mjs";
@@ -46,6 +47,33 @@ test("F5 S4 a group can use what is in its genesis", async () => {
   }
   assert.equal(await c.call(group, IN_GENESIS, EventEmitter.data("value")), "0x");
   await sameRoot(group, stored, [a, b]);
+});
+
+test("web pages of elsewhere are refused before anything is done", async () => {
+  const [a] = network.members;
+  const [alice] = network.accounts;
+  const group = randomGroup();
+  const draft = { group, account: alice, to: MANAGEMENT, data: management.addParticipants([a.enclaveKey]) };
+  const raw = await a.sign({ ...draft, privateFrom: a.enclaveKey, nonce: 0 });
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "eea_sendRawTransaction", params: [raw] });
+  // What a browser sends without asking the node before.
+  const status = (headers) =>
+    new Promise((resolve, reject) => {
+      const post = request(a.url, { method: "POST", headers: { "content-type": "text/plain", ...headers } });
+      post.on("response", (answer) => resolve(answer.resume().statusCode)).on("error", reject).end(body);
+    });
+  const { host, origin } = new URL(a.url);
+  for (const headers of [
+    { origin: "http://evil.example" },
+    { origin: "null" },
+    { host: "evil.example", origin: "http://evil.example" },
+    { host: "evil.example" },
+  ]) {
+    assert.equal(await status(headers), 403, JSON.stringify(headers));
+  }
+  assert.equal(await a.findGroup(group, [a.enclaveKey]), undefined);
+  // A page of the node's own origin, as behind a proxy that serves both.
+  assert.equal(await status({ host, origin }), 200);
 });
 
 test("a recipient that is down is named, and nothing is published", async () => {
