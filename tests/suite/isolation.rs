@@ -16,10 +16,11 @@ mod scenario;
 use std::collections::BTreeMap;
 
 use coterie_node::rpc::methods::METHODS;
+use serde_json::json;
 
 use self::{
     classes::{Relation, check},
-    requests::Requests,
+    requests::{Request, Requests},
     scenario::{Bearer, Scenario},
 };
 
@@ -60,6 +61,23 @@ fn a_tenant_sees_what_it_would_see_on_a_node_of_its_own() {
     println!("{cases} cases of {seed} seeds");
     let missing = missing(&cells);
     assert!(missing.is_empty(), "too few cases of: {missing:?}");
+}
+
+/// Seed 383 once found this.
+#[tokio::test]
+async fn who_waits_for_a_history_still_sees_what_an_earlier_one_said() {
+    let (scenario, again) = Scenario::play_removed_and_waiting().await;
+    let request = Request {
+        method: "priv_getTransactionReceipt",
+        params: json!([again.hash]),
+        group: None,
+        number: None,
+        filter: None,
+    };
+    let shared = scenario.answer(0, Bearer::Tenant(1), &request).await;
+    assert_eq!(shared.body["result"]["reason"], "duplicate", "{shared:?}");
+    assert_eq!(shared.body["result"]["outcome"], "executed", "{shared:?}");
+    assert_eq!(scenario.answer(2, Bearer::Tenant(1), &request).await, shared);
 }
 
 /// Methods and relations that have not had enough cases.

@@ -52,7 +52,11 @@ impl Service {
         let Some(payload) = self.view.enclave.receive(key).await? else { return Ok(None) };
         let transaction = transaction(&payload);
         let group = transaction.as_ref().map(|signed| signed.transaction.group_id());
-        let waits = group.is_some_and(|group| joining.binary_search(&group).is_ok());
+        // A history that was taken over before has said what there is to say of this block.
+        let waits = group.is_some_and(|group| {
+            joining.binary_search(&group).is_ok()
+                && !self.view.following.is_covered(group, mined.block)
+        });
         // Whether a group waits for its history is for its members.
         if waits && self.may_see(tenant, group, mined.block)? {
             return Ok(None);
@@ -343,12 +347,16 @@ impl Service {
             let seen = self.may_see_receipt(tenant, &decided, block)?;
             return Ok(seen.then(|| Arc::new(decided)));
         }
+        let mined = self.view.chain.mined(marker).await?;
         // It has none yet where the history is waited for.
-        if receipt.group.is_some_and(|group| self.view.is_joining(group)) {
+        let is_covered = |group| {
+            mined.as_ref().is_some_and(|it| self.view.following.is_covered(group, it.block))
+        };
+        if receipt.group.is_some_and(|it| self.view.is_joining(it) && !is_covered(it)) {
             return Ok(None);
         }
         // It decided by coming first, but could not be read then, or is not in a history.
-        let reason = match self.view.chain.mined(marker).await? {
+        let reason = match mined {
             Some(mined) if !self.may_see(tenant, receipt.group, mined.block)? => return Ok(None),
             Some(mined) => self.without_receipt(receipt.group, mined.block),
             None => Reason::Late,

@@ -34,6 +34,8 @@ pub(super) struct Requests<'a> {
 }
 
 /// `value()` of the emitter.
+/// So many markers come last.
+const LAST: usize = 6;
 const VALUE: &str = "0x3fa4f245";
 /// Getters of the management contract: `canExecute()`, `getParticipants()`, `getVersion()`.
 const GETTERS: [&str; 3] = ["0x78b90337", "0x5aa68ac0", "0x0d8e6e2c"];
@@ -257,7 +259,13 @@ impl<'a> Requests<'a> {
     }
 
     fn marker(&mut self, request: &mut Request) -> B256 {
-        let marked = *self.scenario.markers.choose(&mut self.random).expect("a marker");
+        // The last ones more often: what happens only sometimes happens at the end.
+        let markers = &self.scenario.markers;
+        let from = match self.random.random_bool(0.3) {
+            true => markers.len().saturating_sub(LAST),
+            false => 0,
+        };
+        let marked = *markers[from..].choose(&mut self.random).expect("a marker");
         if self.random.random_bool(0.02) {
             return B256::from(self.random.random::<[u8; 32]>());
         }

@@ -146,6 +146,32 @@ impl Scenario {
         it
     }
 
+    /// A tenant that was added and removed again, and then is added by a stranger: its own node
+    /// waits for a history that never comes. Also, a marker of the time before it was added, which
+    /// marks again what had been decided.
+    pub(super) async fn play_removed_and_waiting() -> (Self, Marked) {
+        let mut it = Self::new(0);
+        let group =
+            Group { id: GroupId(B256::repeat_byte(7)), owner: OWNERS, emitters: Vec::new() };
+        let [tenant, member, stranger] = [1, TENANTS, TENANTS + 1];
+        let by = it.key(member);
+        let create = it.draft(&group, &by, Action::Add(vec![by.clone(), it.key(0)]));
+        it.send(&create).await;
+        it.groups.push(group.clone());
+        let lock = it.draft(&group, &by, Action::Lock);
+        it.send(&lock).await;
+        let locked = *it.markers.last().expect("a marker");
+        it.mark(locked, locked.signer).await;
+        let again = *it.markers.last().expect("a marker");
+        let add = it.draft(&group, &by, Action::Add(vec![it.key(tenant)]));
+        it.send(&add).await;
+        let remove = it.draft(&group, &by, Action::Remove(it.key(tenant)));
+        it.send(&remove).await;
+        it.add_by_a_stranger(&group, stranger, tenant).await;
+        it.serve();
+        (it, again)
+    }
+
     fn new(seed: u64) -> Self {
         let world = World::with_options(WorldOptions::default(), |_| {});
         let pair = |number: usize| {
@@ -548,12 +574,15 @@ impl Scenario {
         let outside: Vec<usize> =
             (0..self.pairs.len()).filter(|number| !members.contains(number)).collect();
         let tenant = outside.iter().copied().find(|number| *number < TENANTS);
-        let Some((to, from)) = tenant.zip(outside.iter().copied().rfind(|it| *it >= TENANTS))
-        else {
-            return;
-        };
+        let from = outside.iter().copied().rfind(|it| *it >= TENANTS);
+        if let Some((to, from)) = tenant.zip(from) {
+            self.add_by_a_stranger(&group, from, to).await;
+        }
+    }
+
+    async fn add_by_a_stranger(&mut self, group: &Group, from: usize, to: usize) {
         let (from, to) = (self.key(from), self.key(to));
-        let mut draft = self.draft(&group, &from, Action::Add(vec![to.clone()]));
+        let mut draft = self.draft(group, &from, Action::Add(vec![to.clone()]));
         (draft.account, draft.nonce, draft.to) = (7, 0, vec![to]);
         // Not the version of a creation.
         draft.version = B256::repeat_byte(1);
