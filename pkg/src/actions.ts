@@ -16,6 +16,7 @@ import {
   BlockNotFoundError,
   InvalidInputError,
   NodeSyncingError,
+  lost,
   throwIfAborted,
   type PrivacyError,
 } from "./errors.js";
@@ -115,7 +116,7 @@ async function inTurn<T>(
         const transaction = { ...audience, ...fields, nonce, chainId, privateFrom } as PrivateTransaction;
         const raw = await orAborted(signWith(signer, transaction), signal);
         used = { nonce, raw };
-        return submit(raw, signal);
+        return submit(raw, signal).catch(lost(nonce));
       },
       ...(failed && { failed }),
     },
@@ -166,8 +167,9 @@ async function submitRaw(
   session: Session,
   raw: Hex,
   signal: AbortSignal | undefined,
+  method = "eea_sendRawTransaction",
 ): Promise<Hash> {
-  const hash = await session.rpc("eea_sendRawTransaction", [raw], { signal, once: true });
+  const hash = await session.rpc(method, [raw], { signal, once: true });
   return toHashResult(hash, "the marker's hash");
 }
 
@@ -522,8 +524,7 @@ export async function sendMarker(
       send: async (nonce) => {
         const marker = { nonce, gas, gasPrice, chainId, data, to: MARKER_ADDRESS };
         const raw = await orAborted(signMarkerWith(signer, marker), signal);
-        const sent = await session.rpc("eth_sendRawTransaction", [raw], { signal, once: true });
-        return toHashResult(sent, "the marker's hash");
+        return submitRaw(session, raw, signal, "eth_sendRawTransaction").catch(lost(nonce));
       },
     },
   );

@@ -27,8 +27,10 @@ import {
   InvalidInputError,
   InvalidResponseError,
   MethodDisabledError,
+  NotAParticipantError,
   ReceiptTimeoutError,
   TransactionRevertedError,
+  UnauthorizedError,
   isTransient,
 } from "./errors.js";
 import { toAddress, toArray, toObject, toSignal } from "./input.js";
@@ -312,6 +314,9 @@ function prepareCreate(
   return { ...it, participants: members, privacyGroupId: id };
 }
 
+/** What is answered of a group that the caller may not see, as of one that there is not. */
+const UNSEEN = [GroupNotFoundError, UnauthorizedError, NotAParticipantError];
+
 /** Creates a group. */
 export async function create(session: Session, request: CreateRequest): Promise<CreatedGroup> {
   const prepared = prepareCreate(session, request);
@@ -319,7 +324,12 @@ export async function create(session: Session, request: CreateRequest): Promise<
   if (!prepared.skipExistsCheck) {
     const signal = toSignal(prepared.signal);
     // Sees only groups that this node knows; the node asks the members' nodes.
-    const answer = await ask(session, { privacyGroupId, signal }, participantsData());
+    const query = { privacyGroupId, signal };
+    const answer = await ask(session, query, participantsData()).catch((error: unknown) => {
+      // With authentication: no group of the caller's. If it is another's, the node refuses it.
+      if (UNSEEN.some((kind) => error instanceof kind)) return "0x";
+      throw error;
+    });
     if (answer !== "0x") {
       throw new GroupExistsError(`privacy group ${privacyGroupId} exists already`, {
         code: "GROUP_EXISTS",
