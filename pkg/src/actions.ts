@@ -11,6 +11,7 @@ import {
   legacyGroupId,
   parsePrivateTransaction,
   privateContractAddress,
+  toAudience,
 } from "./codec.js";
 import {
   BlockNotFoundError,
@@ -27,7 +28,7 @@ import {
   toBlock,
   toHash,
   toHex,
-  toObject,
+  toOptions,
   toSignal,
   toUint64,
 } from "./input.js";
@@ -43,7 +44,7 @@ import {
   type MinedPrivateTransaction,
 } from "./responses.js";
 import { assertSuccess, isFollowed, waitForReceipt as wait, type WaitOptions } from "./receipts.js";
-import { toAudience, type Session } from "./session.js";
+import type { Session } from "./session.js";
 import { signMarkerWith, signWith, toSigner, type Signer } from "./signer.js";
 import { orAborted } from "./wait.js";
 import type {
@@ -83,7 +84,7 @@ async function inTurn<T>(
   submit: (raw: Hex, signal: AbortSignal | undefined) => Promise<T>,
   failed?: (result: T) => Promise<boolean>,
 ): Promise<{ result: T; raw: Hex; nonce: bigint; group: GroupId; from: Address }> {
-  const it = toObject(request, "request");
+  const it = toOptions(request, "request");
   const signal = toSignal(it.signal);
   throwIfAborted(signal);
   await coreReady();
@@ -180,7 +181,7 @@ export async function sendRawTransaction(
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<Hash> {
   const bytes = toHex(raw, "raw");
-  const signal = toSignal(toObject(options, "options").signal);
+  const signal = toSignal(toOptions(options, "options").signal);
   await coreReady();
   const { privacyGroupId } = parsePrivateTransaction(bytes);
   const hash = await submitRaw(session, bytes, signal);
@@ -195,7 +196,7 @@ export async function waitForReceipt(
   options: WaitOptions = {},
 ): Promise<PrivateReceipt> {
   const marker = toHash(hash, "hash");
-  const it = toObject(options, "options");
+  const it = toOptions(options, "options");
   await coreReady();
   const group = it.privacyGroupId ?? session.groupOf(marker);
   const known = { ...it, privacyGroupId: group && groupId(group) };
@@ -258,7 +259,7 @@ export async function transactionCount(
   session: Session,
   request: TransactionCountRequest,
 ): Promise<bigint> {
-  const { address, privacyGroupId } = toObject(request, "request");
+  const { address, privacyGroupId } = toOptions(request, "request");
   await coreReady();
   const whose = toAddress(address ?? session.signer.address, "address");
   return countOf(session, whose, groupId(privacyGroupId));
@@ -283,7 +284,7 @@ export interface CallRequest {
 
 /** Runs a call on private state. Null when the node does not have that block. */
 export async function tryCall(session: Session, request: CallRequest): Promise<Hex | null> {
-  const it = toObject(request, "request");
+  const it = toOptions(request, "request");
   await coreReady();
   const call: Record<string, string> = {
     to: toAddress(it.to, "to"),
@@ -328,7 +329,7 @@ export interface CodeRequest {
 
 /** The code at an address; `0x` for none. */
 export async function code(session: Session, request: CodeRequest): Promise<Hex> {
-  const it = toObject(request, "request");
+  const it = toOptions(request, "request");
   await coreReady();
   const [group, block] = [groupId(it.privacyGroupId), toBlock(it.blockTag)];
   const params = [group, toAddress(it.address, "address"), block];
@@ -353,7 +354,7 @@ export interface LogsRequest extends LogFilter {
 
 /** A filter as nodes take it. */
 export function toFilter(filter: LogFilter): Record<string, unknown> {
-  const it = toObject(filter, "filter");
+  const it = toOptions(filter, "filter");
   const made: Record<string, unknown> = {};
   if (it.blockHash !== undefined) {
     if (it.fromBlock !== undefined || it.toBlock !== undefined) {
@@ -383,7 +384,7 @@ export function toFilter(filter: LogFilter): Record<string, unknown> {
 
 /** The group's logs that match, in chain order. */
 export async function logs(session: Session, request: LogsRequest): Promise<PrivateLog[]> {
-  const it = toObject(request, "request");
+  const it = toOptions(request, "request");
   await coreReady();
   const params = [groupId(it.privacyGroupId), toFilter(it)];
   return toLogs(await session.rpc("priv_getLogs", params, { signal: toSignal(it.signal) }));
@@ -402,7 +403,7 @@ export interface StateRootRequest {
 
 /** The root of a group's private state: equal on all members. */
 export async function stateRoot(session: Session, request: StateRootRequest): Promise<Hash> {
-  const it = toObject(request, "request");
+  const it = toOptions(request, "request");
   await coreReady();
   const params = [groupId(it.privacyGroupId), toBlock(it.blockTag)];
   return toHashResult(await session.rpc("priv_debugGetStateRoot", params), "the state root");
@@ -427,7 +428,7 @@ const RESERVED_MS = 30_000;
 
 /** Distributes a private transaction to its recipients without a marker. */
 export async function distribute(session: Session, request: DistributeRequest): Promise<PayloadKey> {
-  const { markerSigner = session.signer.address } = toObject(request, "request");
+  const { markerSigner = session.signer.address } = toOptions(request, "request");
   let at = 0;
   const { result } = await inTurn(
     session,
@@ -456,7 +457,7 @@ export async function distributeRaw(
   } = {},
 ): Promise<PayloadKey> {
   const bytes = toHex(raw, "raw");
-  const { markerSigner = null, signal } = toObject(options, "options");
+  const { markerSigner = null, signal } = toOptions(options, "options");
   await coreReady();
   parsePrivateTransaction(bytes);
   return submitDistribution(session, bytes, markerSigner, toSignal(signal));
@@ -499,7 +500,7 @@ export async function sendMarker(
   options: MarkerOptions = {},
 ): Promise<Hash> {
   const data = toHex(key, "payload key");
-  const it = toObject(options, "options");
+  const it = toOptions(options, "options");
   await coreReady();
   const signal = toSignal(it.signal);
   const signer = it.signer === undefined ? session.signer : toSigner(it.signer);
@@ -546,7 +547,7 @@ export async function deploy(
   session: Session,
   request: DeployRequest,
 ): Promise<{ readonly address: Address; readonly receipt: PrivateReceipt }> {
-  const it = toObject(request, "request");
+  const it = toOptions(request, "request");
   if (it.data === undefined) throw new InvalidInputError("data with the creation code is expected");
   const made = await execute(session, { ...it, to: null } as PrivateTransactionRequest & WaitOptions);
   return { address: toAddressResult(made.contractAddress, "the contract's address"), receipt: made };

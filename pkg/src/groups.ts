@@ -33,7 +33,7 @@ import {
   UnauthorizedError,
   isTransient,
 } from "./errors.js";
-import { toAddress, toArray, toObject, toSignal } from "./input.js";
+import { toAddress, toArray, toOptions, toSignal } from "./input.js";
 import { toGroups } from "./responses.js";
 import type { WaitOptions, WaitProgress } from "./receipts.js";
 import type { Session } from "./session.js";
@@ -306,7 +306,7 @@ function prepareCreate(
   session: Session,
   request: CreateRequest,
 ): CreateRequest & { readonly privacyGroupId: GroupId } {
-  const it = toObject(request, "request");
+  const it = toOptions(request, "request");
   const own = session.enclaveKey(it.privateFrom);
   const members = toKeys(it.participants);
   if (!members.includes(own)) members.unshift(own);
@@ -431,7 +431,7 @@ export async function find(
   options: { readonly exact?: boolean | undefined; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<PrivacyGroup[]> {
   const keys = toKeys(members);
-  const { exact, signal } = toObject(options, "options");
+  const { exact, signal } = toOptions(options, "options");
   const ask = (method: string) => session.rpc(method, [keys], { signal: toSignal(signal) });
   const groups = toGroups(
     await ask("privx_findFlexiblePrivacyGroup").catch((error: unknown) => {
@@ -550,7 +550,7 @@ async function inTermsOfGroups(
 
 /** Asks the management contract. */
 function ask(session: Session, query: GroupQuery, data: Hex): Promise<Hex> {
-  const { privacyGroupId, blockTag, signal } = toObject(query, "query");
+  const { privacyGroupId, blockTag, signal } = toOptions(query, "query");
   return call(session, { privacyGroupId, blockTag, signal, to: MANAGEMENT_ADDRESS, data });
 }
 
@@ -575,7 +575,7 @@ function toKeys(value: readonly EnclaveKey[]): EnclaveKey[] {
 }
 
 function toGroupRequest<T extends GroupRequest>(request: T): T {
-  const it = toObject(request, "request");
+  const it = toOptions(request, "request");
   return { ...it, privacyGroupId: groupId(it.privacyGroupId) };
 }
 
