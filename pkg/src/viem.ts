@@ -34,7 +34,7 @@ import {
   withCustomError,
   type CustomError,
 } from "./errors.js";
-import { toBigInt, toCount, toObject, toUint64 } from "./input.js";
+import { toBigInt, toCount, toObject, toOptions, toUint64 } from "./input.js";
 import { assertSuccess, type WaitOptions } from "./receipts.js";
 import { requestRpc, type Eip1193Provider, type HttpOptions } from "./rpc.js";
 import { Session, type SessionOptions } from "./session.js";
@@ -408,8 +408,8 @@ export function readPrivateContract<
   client: AnyClient,
   parameters: ReadPrivateContractParameters<abi, name>,
 ): Promise<ContractFunctionReturnType<abi, "pure" | "view", name>> {
-  const { functionName, args, from, blockTag, signal } = parameters as unknown as AnyCall & ReadOptions;
-  return readOf(sessionOf(client), parameters as AnyContract, functionName, args, { from, blockTag, signal }) as never;
+  const { functionName, args, abi: _abi, ...options } = parameters as unknown as AnyCall & ReadOptions & AnyContract;
+  return readOf(sessionOf(client), parameters as AnyContract, functionName, args, options) as never;
 }
 
 /**
@@ -444,7 +444,7 @@ export function writePrivateContract<
   const abi extends Abi | readonly unknown[],
   name extends ContractFunctionName<abi, "nonpayable" | "payable">,
 >(client: AnyClient, parameters: WritePrivateContractParameters<abi, name>): Promise<Hash> {
-  const { functionName, args, ...options } = parameters as unknown as AnyCall & WriteOptions;
+  const { functionName, args, abi: _abi, ...options } = parameters as unknown as AnyCall & WriteOptions & AnyContract;
   return writeOf(sessionOf(client), parameters as AnyContract, functionName, args, options);
 }
 
@@ -604,7 +604,8 @@ function contractOf<abi extends Abi | readonly unknown[]>(
   session: Session,
   parameters: Omit<PrivateContractParameters<abi>, "client">,
 ): PrivateContract<abi> {
-  const { address, abi, privacyGroupId, privateFrom } = toObject(parameters, "parameters");
+  const known = "address abi privacyGroupId privateFrom client";
+  const { address, abi, privacyGroupId, privateFrom } = toOptions(parameters, "parameters", known);
   const it = { address, abi, privacyGroupId, privateFrom } as unknown as AnyContract;
   type Args = readonly unknown[] | undefined;
   const contract = {
@@ -650,7 +651,7 @@ async function readOf(
   args: readonly unknown[] | undefined,
   options: ReadOptions,
 ): Promise<unknown> {
-  const { from, blockTag, signal } = options;
+  const { from, blockTag, signal } = toOptions(options, "options");
   const data = encodeFunctionData({ abi, functionName, args });
   const request = { privacyGroupId, to: address, data, from, blockTag, signal };
   const output = await decoded(abi, () => actions.call(session, request));
@@ -684,7 +685,7 @@ function sendOf(
   args: readonly unknown[] | undefined,
   options: WriteOptions,
 ): Promise<actions.Sent> {
-  const { gas, gasPrice, nonce, signal } = options;
+  const { gas, gasPrice, nonce, signal } = toOptions(options, "options");
   const data = encodeFunctionData({ abi, functionName, args });
   return actions.send(session, {
     privacyGroupId, to: address, data, gas, gasPrice, nonce, signal,
