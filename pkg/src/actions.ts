@@ -282,8 +282,8 @@ export interface CallRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Runs a call on private state. Null when the node does not have that block. */
-export async function tryCall(session: Session, request: CallRequest): Promise<Hex | null> {
+/** Runs a call on private state. A block that the node does not have is an error. */
+export async function call(session: Session, request: CallRequest): Promise<Hex> {
   const it = toOptions(request, "request");
   await coreReady();
   const call: Record<string, string> = {
@@ -293,14 +293,8 @@ export async function tryCall(session: Session, request: CallRequest): Promise<H
   if (it.from !== undefined) call["from"] = toAddress(it.from, "from");
   const params = [groupId(it.privacyGroupId), call, toBlock(it.blockTag)];
   const output = await session.rpc("priv_call", params, { signal: toSignal(it.signal) });
-  return output === null ? null : toDataResult(output, "the call's output");
-}
-
-/** The same; a block that the node does not have is an error. */
-export async function call(session: Session, request: CallRequest): Promise<Hex> {
-  const output = await tryCall(session, request);
-  if (output !== null) return output;
-  throw noBlock("priv_call", request.blockTag);
+  if (output !== null) return toDataResult(output, "the call's output");
+  throw noBlock("priv_call", it.blockTag);
 }
 
 /** Why there is no state at a block. @internal */

@@ -135,7 +135,7 @@ export class UnsupportedAccountError extends PrivacyError {
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, {
       code: "UNSUPPORTED_ACCOUNT",
-      hint: "Use an account whose key this program holds (privateKeySigner, a local account of viem, a Wallet of ethers), or a signer with signDigest.",
+      hint: "Use privateKeySigner, a local account of viem, a Wallet of ethers, or a signer with signDigest.",
       ...options,
     });
   }
@@ -865,7 +865,7 @@ const BY_NUMBER: Readonly<Record<number, readonly [RpcErrorClass, string]>> = {
   [-39001]: [BlockNotFoundError, "BLOCK_UNKNOWN"],
 };
 
-const HEX = /^0x(?:[0-9a-f]{2})*$/i;
+const HEX = /^0x(?:[0-9a-fA-F]{2})*$/;
 
 /**
  * The typed error for a JSON-RPC error answer. `decode` reads revert bytes; it is not called

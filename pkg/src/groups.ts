@@ -190,7 +190,7 @@ export interface Groups {
   /**
    * Creates a group; its owner is the signer.
    *
-   * @throws {GroupExistsError} the node knows a group with this id.
+   * @throws {GroupExistsError} the node, or another member's, knows a group with this id.
    * @throws {CreateGroupError} it may have been created or not; `groupId` is its id.
    *
    * @example
@@ -245,7 +245,10 @@ export interface Groups {
    */
   participants(query: GroupQuery): Promise<EnclaveKey[]>;
   /**
-   * The groups that have all of these members, or, with `exact`, no others.
+   * The groups that have all of these members, or, with `exact`, no others. On a node with
+   * authentication the token's own key must be among them.
+   *
+   * @throws {EnclaveKeyMismatchError} it is not.
    *
    * @example
    * const groups = await client.groups.find([alice, bob], { exact: true });

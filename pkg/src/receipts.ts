@@ -193,8 +193,9 @@ class Wait {
 }
 
 /**
- * Whether the node has followed this block, a number or as nodes take it; undefined when it cannot be told. Any group will do,
- * because a call in an unknown one is answered from empty state.
+ * Whether the node has followed this block, a number or as nodes take it; undefined when it cannot be
+ * told. Any group will do, because a call in an unknown one is answered from empty state; only with
+ * authentication it must be one of the caller's, or it is not told.
  */
 export async function isFollowed(
   call: (method: string, params: readonly unknown[]) => Promise<unknown>,

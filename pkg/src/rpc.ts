@@ -155,7 +155,8 @@ const RESPONSE_BYTES_MAX = 64 * 1024 * 1024;
  * const chainId = await rpc.rpc("eth_chainId", []);
  */
 export function createRpc(transport: Transport, options: HttpOptions = {}): Rpc {
-  const timeoutMs = toCount(toOptions(options, "options").requestTimeout ?? REQUEST_TIMEOUT_MS, "requestTimeout", 1);
+  const { requestTimeout = REQUEST_TIMEOUT_MS } = toOptions(options, "options");
+  const timeoutMs = toCount(requestTimeout, "requestTimeout", 1);
   if (typeof transport === "string" || transport instanceof URL) {
     return new HttpRpc(transport, options, timeoutMs);
   }

@@ -160,11 +160,8 @@ export function keep<K, V>(map: Map<K, V>, key: K, value: V, max = 10_000): void
 export function createSession(options: PrivacyClientOptions): Session {
   const it = toOptions(options, "options");
   const transport = it.transport ?? it.url;
-  if (transport === undefined) {
-    throw new InvalidInputError("a client needs a url or a transport");
-  }
-  if (it.transport !== undefined && it.url !== undefined) {
-    throw new InvalidInputError("a client has a url or a transport, not both");
+  if (transport === undefined || (it.transport !== undefined && it.url !== undefined)) {
+    throw new InvalidInputError("a client needs a url or a transport, not both");
   }
   return new Session(createRpc(transport, it), it);
 }

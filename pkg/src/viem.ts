@@ -34,7 +34,7 @@ import {
   withCustomError,
   type CustomError,
 } from "./errors.js";
-import { toBigInt, toCount, toObject, toOptions, toUint64 } from "./input.js";
+import { isOption, toBigInt, toCount, toObject, toOptions, toUint64 } from "./input.js";
 import { assertSuccess, type WaitOptions } from "./receipts.js";
 import { requestRpc, type Eip1193Provider, type HttpOptions } from "./rpc.js";
 import { Session, type SessionOptions } from "./session.js";
@@ -408,7 +408,8 @@ export function readPrivateContract<
   client: AnyClient,
   parameters: ReadPrivateContractParameters<abi, name>,
 ): Promise<ContractFunctionReturnType<abi, "pure" | "view", name>> {
-  const { functionName, args, abi: _abi, ...options } = parameters as unknown as AnyCall & ReadOptions & AnyContract;
+  const { functionName, args } = parameters as unknown as AnyCall;
+  const options = withoutArtifact(parameters as ReadOptions);
   return readOf(sessionOf(client), parameters as AnyContract, functionName, args, options) as never;
 }
 
@@ -444,7 +445,8 @@ export function writePrivateContract<
   const abi extends Abi | readonly unknown[],
   name extends ContractFunctionName<abi, "nonpayable" | "payable">,
 >(client: AnyClient, parameters: WritePrivateContractParameters<abi, name>): Promise<Hash> {
-  const { functionName, args, abi: _abi, ...options } = parameters as unknown as AnyCall & WriteOptions & AnyContract;
+  const { functionName, args } = parameters as unknown as AnyCall;
+  const options = withoutArtifact(parameters as WriteOptions);
   return writeOf(sessionOf(client), parameters as AnyContract, functionName, args, options);
 }
 
@@ -604,8 +606,7 @@ function contractOf<abi extends Abi | readonly unknown[]>(
   session: Session,
   parameters: Omit<PrivateContractParameters<abi>, "client">,
 ): PrivateContract<abi> {
-  const known = "address abi privacyGroupId privateFrom client";
-  const { address, abi, privacyGroupId, privateFrom } = toOptions(parameters, "parameters", known);
+  const { address, abi, privacyGroupId, privateFrom } = toObject(parameters, "parameters");
   const it = { address, abi, privacyGroupId, privateFrom } as unknown as AnyContract;
   type Args = readonly unknown[] | undefined;
   const contract = {
@@ -715,17 +716,27 @@ async function deployOf<abi extends Abi | readonly unknown[]>(
   session: Session,
   parameters: DeployPrivateContractParameters<abi>,
 ): Promise<DeployedPrivateContract<abi>> {
-  const { abi, bytecode, args, privacyGroupId, ...options } = toObject(
-    parameters,
-    "parameters",
-  ) as unknown as AnyContract & WriteOptions & WaitOptions & { bytecode: Hex; args?: readonly unknown[] };
+  const { abi, bytecode, args } = toObject(parameters, "parameters") as unknown as AnyContract & {
+    bytecode: Hex;
+    args?: readonly unknown[];
+  };
+  const options = withoutArtifact(parameters);
   const data = encodeDeployData({ abi, bytecode, args } as never);
   const { address, receipt } = await decoded(abi, () =>
-    actions.deploy(session, { ...options, privacyGroupId, data }),
+    actions.deploy(session, { ...options, data }),
   );
-  const { privateFrom } = options;
+  const { privacyGroupId, privateFrom } = parameters;
   const contract = contractOf(session, { address, abi: parameters.abi, privacyGroupId, privateFrom });
   return { address, receipt, contract };
+}
+
+/**
+ * The options among members of an artifact, which is often spread beside them and may have any. What
+ * is misspelt is not told from those; the name that other libraries have for `gas` is refused.
+ */
+function withoutArtifact<T extends object>(parameters: T): T {
+  const options = Object.entries(parameters).filter(([name]) => isOption(name) || name === "gasLimit");
+  return Object.fromEntries(options) as T;
 }
 
 function topicsOf(abi: Abi, eventName: string, args: unknown): readonly (Hex | Hex[] | null)[] {

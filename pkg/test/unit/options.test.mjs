@@ -69,7 +69,6 @@ const TAKERS = {
   acceptOwnership: (more) => client.groups.acceptOwnership({ ...group, ...more }),
   webSocket: (more) => webSocket("ws://127.0.0.1:1", { ...more }),
   privacyActions: (more) => viem.extend(priv.privacyActions({ enclaveKey: ALICE, ...more })),
-  getContract: (more) => extended.priv.getContract({ ...group, abi, address: TO, ...more }),
   deploy: (more) => extended.priv.deploy({ ...group, abi, bytecode: "0x00", ...more }),
   read: (more) => contract.read.value([], { ...more }),
   write: (more) => contract.write.store([1n], { ...more }),
@@ -94,9 +93,13 @@ const TAKERS = {
   groupStatus: (more) => inspector.groupStatus({ ...group, ...more }),
 };
 
+/** Those that an artifact may be spread into, with whatever it has. */
+const TAKES_ARTIFACT = ["deploy", "readPrivateContract", "writePrivateContract", "deployPrivateContract"];
+
 test("an option that there is not is refused by name, before anything is asked", async () => {
   for (const [name, take] of Object.entries(TAKERS)) {
     for (const [option, message] of [["blokTag", /no option blokTag$/], ["gasLimit", /no option gasLimit; it is called gas$/]]) {
+      if (option === "blokTag" && TAKES_ARTIFACT.includes(name)) continue;
       await assert.rejects(async () => take({ [option]: 5n }), (error) => {
         assert.ok(error instanceof sdk.InvalidInputError, `${name}: ${error.stack}`);
         assert.match(error.message, message, name);
@@ -107,10 +110,14 @@ test("an option that there is not is refused by name, before anything is asked",
   assert.deepEqual(asked, []);
 });
 
-test("what they take without it is not refused", async () => {
-  for (const [name, take] of Object.entries(TAKERS)) {
+test("what they take without it is not refused, nor an artifact, nor what the SDK gave", async () => {
+  const artifact = { contractName: "Store", deployedBytecode: "0x00", linkReferences: {} };
+  const found = { ...group, members: [ALICE], type: "FLEXIBLE", name: "", description: "" };
+  const { isLocked, participants } = client.groups;
+  const more = { isLocked: () => isLocked(found), participants: () => participants(found), resigned: () => sdk.signPrivateTransaction(sdk.parsePrivateTransaction(raw), KEY) };
+  for (const [name, take] of Object.entries({ ...TAKERS, ...more })) {
     try {
-      await take({});
+      await take(TAKES_ARTIFACT.includes(name) ? artifact : {});
     } catch (error) {
       assert.ok(!/no option/.test(error.message), `${name}: ${error.message}`);
     }
