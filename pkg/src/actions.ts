@@ -11,11 +11,13 @@ import {
   legacyGroupId,
   parsePrivateTransaction,
   privateContractAddress,
+  toAudience,
 } from "./codec.js";
 import {
   BlockNotFoundError,
   InvalidInputError,
   NodeSyncingError,
+  lost,
   throwIfAborted,
   type PrivacyError,
 } from "./errors.js";
@@ -26,7 +28,7 @@ import {
   toBlock,
   toHash,
   toHex,
-  toObject,
+  toOptions,
   toSignal,
   toUint64,
 } from "./input.js";
@@ -42,7 +44,7 @@ import {
   type MinedPrivateTransaction,
 } from "./responses.js";
 import { assertSuccess, isFollowed, waitForReceipt as wait, type WaitOptions } from "./receipts.js";
-import { toAudience, type Session } from "./session.js";
+import type { Session } from "./session.js";
 import { signMarkerWith, signWith, toSigner, type Signer } from "./signer.js";
 import { orAborted } from "./wait.js";
 import type {
@@ -82,7 +84,7 @@ async function inTurn<T>(
   submit: (raw: Hex, signal: AbortSignal | undefined) => Promise<T>,
   failed?: (result: T) => Promise<boolean>,
 ): Promise<{ result: T; raw: Hex; nonce: bigint; group: GroupId; from: Address }> {
-  const it = toObject(request, "request");
+  const it = toOptions(request, "request");
   const signal = toSignal(it.signal);
   throwIfAborted(signal);
   await coreReady();
@@ -115,7 +117,7 @@ async function inTurn<T>(
         const transaction = { ...audience, ...fields, nonce, chainId, privateFrom } as PrivateTransaction;
         const raw = await orAborted(signWith(signer, transaction), signal);
         used = { nonce, raw };
-        return submit(raw, signal);
+        return submit(raw, signal).catch(lost(nonce));
       },
       ...(failed && { failed }),
     },
@@ -166,8 +168,9 @@ async function submitRaw(
   session: Session,
   raw: Hex,
   signal: AbortSignal | undefined,
+  method = "eea_sendRawTransaction",
 ): Promise<Hash> {
-  const hash = await session.rpc("eea_sendRawTransaction", [raw], { signal, once: true });
+  const hash = await session.rpc(method, [raw], { signal, once: true });
   return toHashResult(hash, "the marker's hash");
 }
 
@@ -178,7 +181,7 @@ export async function sendRawTransaction(
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<Hash> {
   const bytes = toHex(raw, "raw");
-  const signal = toSignal(toObject(options, "options").signal);
+  const signal = toSignal(toOptions(options, "options").signal);
   await coreReady();
   const { privacyGroupId } = parsePrivateTransaction(bytes);
   const hash = await submitRaw(session, bytes, signal);
@@ -193,7 +196,7 @@ export async function waitForReceipt(
   options: WaitOptions = {},
 ): Promise<PrivateReceipt> {
   const marker = toHash(hash, "hash");
-  const it = toObject(options, "options");
+  const it = toOptions(options, "options");
   await coreReady();
   const group = it.privacyGroupId ?? session.groupOf(marker);
   const known = { ...it, privacyGroupId: group && groupId(group) };
@@ -256,7 +259,7 @@ export async function transactionCount(
   session: Session,
   request: TransactionCountRequest,
 ): Promise<bigint> {
-  const { address, privacyGroupId } = toObject(request, "request");
+  const { address, privacyGroupId } = toOptions(request, "request");
   await coreReady();
   const whose = toAddress(address ?? session.signer.address, "address");
   return countOf(session, whose, groupId(privacyGroupId));
@@ -279,9 +282,9 @@ export interface CallRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Runs a call on private state. Null when the node does not have that block. */
-export async function tryCall(session: Session, request: CallRequest): Promise<Hex | null> {
-  const it = toObject(request, "request");
+/** Runs a call on private state. A block that the node does not have is an error. */
+export async function call(session: Session, request: CallRequest): Promise<Hex> {
+  const it = toOptions(request, "request");
   await coreReady();
   const call: Record<string, string> = {
     to: toAddress(it.to, "to"),
@@ -290,14 +293,8 @@ export async function tryCall(session: Session, request: CallRequest): Promise<H
   if (it.from !== undefined) call["from"] = toAddress(it.from, "from");
   const params = [groupId(it.privacyGroupId), call, toBlock(it.blockTag)];
   const output = await session.rpc("priv_call", params, { signal: toSignal(it.signal) });
-  return output === null ? null : toDataResult(output, "the call's output");
-}
-
-/** The same; a block that the node does not have is an error. */
-export async function call(session: Session, request: CallRequest): Promise<Hex> {
-  const output = await tryCall(session, request);
-  if (output !== null) return output;
-  throw noBlock("priv_call", request.blockTag);
+  if (output !== null) return toDataResult(output, "the call's output");
+  throw noBlock("priv_call", it.blockTag);
 }
 
 /** Why there is no state at a block. @internal */
@@ -326,7 +323,7 @@ export interface CodeRequest {
 
 /** The code at an address; `0x` for none. */
 export async function code(session: Session, request: CodeRequest): Promise<Hex> {
-  const it = toObject(request, "request");
+  const it = toOptions(request, "request");
   await coreReady();
   const [group, block] = [groupId(it.privacyGroupId), toBlock(it.blockTag)];
   const params = [group, toAddress(it.address, "address"), block];
@@ -351,7 +348,7 @@ export interface LogsRequest extends LogFilter {
 
 /** A filter as nodes take it. */
 export function toFilter(filter: LogFilter): Record<string, unknown> {
-  const it = toObject(filter, "filter");
+  const it = toOptions(filter, "filter");
   const made: Record<string, unknown> = {};
   if (it.blockHash !== undefined) {
     if (it.fromBlock !== undefined || it.toBlock !== undefined) {
@@ -381,7 +378,7 @@ export function toFilter(filter: LogFilter): Record<string, unknown> {
 
 /** The group's logs that match, in chain order. */
 export async function logs(session: Session, request: LogsRequest): Promise<PrivateLog[]> {
-  const it = toObject(request, "request");
+  const it = toOptions(request, "request");
   await coreReady();
   const params = [groupId(it.privacyGroupId), toFilter(it)];
   return toLogs(await session.rpc("priv_getLogs", params, { signal: toSignal(it.signal) }));
@@ -400,7 +397,7 @@ export interface StateRootRequest {
 
 /** The root of a group's private state: equal on all members. */
 export async function stateRoot(session: Session, request: StateRootRequest): Promise<Hash> {
-  const it = toObject(request, "request");
+  const it = toOptions(request, "request");
   await coreReady();
   const params = [groupId(it.privacyGroupId), toBlock(it.blockTag)];
   return toHashResult(await session.rpc("priv_debugGetStateRoot", params), "the state root");
@@ -425,7 +422,7 @@ const RESERVED_MS = 30_000;
 
 /** Distributes a private transaction to its recipients without a marker. */
 export async function distribute(session: Session, request: DistributeRequest): Promise<PayloadKey> {
-  const { markerSigner = session.signer.address } = toObject(request, "request");
+  const { markerSigner = session.signer.address } = toOptions(request, "request");
   let at = 0;
   const { result } = await inTurn(
     session,
@@ -454,7 +451,7 @@ export async function distributeRaw(
   } = {},
 ): Promise<PayloadKey> {
   const bytes = toHex(raw, "raw");
-  const { markerSigner = null, signal } = toObject(options, "options");
+  const { markerSigner = null, signal } = toOptions(options, "options");
   await coreReady();
   parsePrivateTransaction(bytes);
   return submitDistribution(session, bytes, markerSigner, toSignal(signal));
@@ -497,7 +494,7 @@ export async function sendMarker(
   options: MarkerOptions = {},
 ): Promise<Hash> {
   const data = toHex(key, "payload key");
-  const it = toObject(options, "options");
+  const it = toOptions(options, "options");
   await coreReady();
   const signal = toSignal(it.signal);
   const signer = it.signer === undefined ? session.signer : toSigner(it.signer);
@@ -522,8 +519,7 @@ export async function sendMarker(
       send: async (nonce) => {
         const marker = { nonce, gas, gasPrice, chainId, data, to: MARKER_ADDRESS };
         const raw = await orAborted(signMarkerWith(signer, marker), signal);
-        const sent = await session.rpc("eth_sendRawTransaction", [raw], { signal, once: true });
-        return toHashResult(sent, "the marker's hash");
+        return submitRaw(session, raw, signal, "eth_sendRawTransaction").catch(lost(nonce));
       },
     },
   );
@@ -545,7 +541,7 @@ export async function deploy(
   session: Session,
   request: DeployRequest,
 ): Promise<{ readonly address: Address; readonly receipt: PrivateReceipt }> {
-  const it = toObject(request, "request");
+  const it = toOptions(request, "request");
   if (it.data === undefined) throw new InvalidInputError("data with the creation code is expected");
   const made = await execute(session, { ...it, to: null } as PrivateTransactionRequest & WaitOptions);
   return { address: toAddressResult(made.contractAddress, "the contract's address"), receipt: made };

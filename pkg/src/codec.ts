@@ -20,11 +20,13 @@ import {
   toHash,
   toHex,
   toObject,
+  toOptions,
   toQuantity,
   toUint64,
 } from "./input.js";
 import type {
   Address,
+  Audience,
   DecodedRevert,
   EnclaveKey,
   GroupAbi,
@@ -393,7 +395,7 @@ export function signMarkerTransaction(
  * @internal
  */
 export function toPub(transaction: MarkerTransaction): CoreMarker {
-  const it = toObject(transaction, "transaction");
+  const it = toOptions(transaction, "transaction");
   const data = toHex(it.data, "payload key");
   if (data.length !== 66 && data.length !== 130) {
     throw new InvalidInputError("a payload key has 32 bytes (or 64 bytes, as Besu answers some)");
@@ -414,18 +416,14 @@ export function toPub(transaction: MarkerTransaction): CoreMarker {
  * @internal
  */
 export function toTx(transaction: PrivateTransaction): CoreTransaction {
-  const it = toObject(transaction, "transaction");
-  const { privacyGroupId, privateFor } = it as { privacyGroupId?: GroupId; privateFor?: unknown };
-  if ((privacyGroupId === undefined) === (privateFor === undefined)) {
-    throw new InvalidInputError("exactly one of privacyGroupId and privateFor is expected");
-  }
+  const it = toOptions(transaction, "transaction");
+  const audience = toAudience(it);
   const restriction = it.restriction ?? "restricted";
   if (restriction !== "restricted" && restriction !== "unrestricted") {
     throw new InvalidInputError('restriction must be "restricted" or "unrestricted"');
   }
-  const keys = privateFor === undefined ? undefined : toArray(privateFor, "privateFor");
-  if (keys?.length === 0) throw new InvalidInputError("privateFor must have a key");
   return {
+    ...audience,
     nonce: toQuantity(toUint64(it.nonce, "nonce")),
     gasPrice: toQuantity(toBigInt(it.gasPrice ?? 0n, "gasPrice")),
     gasLimit: toQuantity(toUint64(it.gas ?? DEFAULT_GAS, "gas")),
@@ -434,10 +432,24 @@ export function toTx(transaction: PrivateTransaction): CoreTransaction {
     data: toHex(it.data ?? "0x", "data"),
     chainId: it.chainId === undefined ? undefined : toQuantity(toChainId(it.chainId)),
     privateFrom: enclaveKey(it.privateFrom),
-    privacyGroupId: privacyGroupId === undefined ? undefined : groupId(privacyGroupId),
-    privateFor: keys?.map((key) => enclaveKey(key as string)),
     restriction,
   };
+}
+
+/**
+ * The audience, checked: exactly one of the two.
+ *
+ * @internal
+ */
+export function toAudience(value: Audience): Audience {
+  const { privacyGroupId, privateFor } = value;
+  if ((privacyGroupId === undefined) === (privateFor === undefined)) {
+    throw new InvalidInputError("exactly one of privacyGroupId and privateFor is expected");
+  }
+  if (privateFor === undefined) return { privacyGroupId: groupId(privacyGroupId!) };
+  const keys = toArray(privateFor, "privateFor").map((key) => enclaveKey(key as string));
+  if (keys.length === 0) throw new InvalidInputError("privateFor must have a key");
+  return { privateFor: keys };
 }
 
 /** Half of secp256k1's order: signatures with a larger s are malleable (EIP-2). */
@@ -502,7 +514,8 @@ export function toPrivateKey(value: Hex | Uint8Array): Uint8Array {
   return bytes;
 }
 
-function toGroupAbi(abi: GroupAbi): GroupAbi {
+/** @internal */
+export function toGroupAbi(abi: GroupAbi): GroupAbi {
   if (abi !== "bytes" && abi !== "bytes32") {
     throw new InvalidInputError('groupAbi must be "bytes" or "bytes32"');
   }

@@ -65,6 +65,12 @@ export class PrivacyError extends Error {
   readonly data: unknown;
   /** What to do about it. */
   readonly hint: string | undefined;
+  /**
+   * When the answer to a send is lost: the transaction's nonce in its group (or a marker's on the
+   * chain), since it may have been sent. With this nonce it can be sent again: at most one of the
+   * two has an effect, and a {@link NonceTooLowError} says that the first one had.
+   */
+  declare readonly nonce?: bigint;
 
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -129,7 +135,7 @@ export class UnsupportedAccountError extends PrivacyError {
   constructor(message: string, options: PrivacyErrorOptions = {}) {
     super(message, {
       code: "UNSUPPORTED_ACCOUNT",
-      hint: "Use an account whose key this program holds (privateKeySigner, a local account of viem, a Wallet of ethers), or a signer with signDigest.",
+      hint: "Use privateKeySigner, a local account of viem, a Wallet of ethers, or a signer with signDigest.",
       ...options,
     });
   }
@@ -177,10 +183,11 @@ export class AbortError extends PrivacyError {
 
 /**
  * The node could not be reached, or the connection broke. Whether it has got the request is not
- * known; sending the same transaction again with the same nonce is safe.
+ * known: what was to be sent may have been sent, and with a new nonce it would be sent twice. With
+ * `nonce`, which such an error has, sending it again is safe.
  *
  * @example
- * if (error instanceof ConnectionError) scheduleRetry();
+ * if (error instanceof ConnectionError) await client.execute({ ...request, nonce: error.nonce });
  */
 export class ConnectionError extends PrivacyError {
   protected static override readonly kind: string = "ConnectionError";
@@ -281,7 +288,8 @@ export class RpcError extends PrivacyError {
 }
 
 /**
- * The node does not know the group, or your key is no member of it: it does not tell which.
+ * The node does not know the group, or your key is no member of it: it does not tell which. With
+ * authentication it says this of calls and logs, too, and `rpcCode` is -40100 then.
  *
  * @example
  * if (error instanceof GroupNotFoundError) await client.groups.create({ participants });
@@ -452,7 +460,7 @@ export class MethodDisabledError extends RpcError {
 }
 
 /**
- * The caller may not do this: no token, a wrong one, or one of another tenant.
+ * The caller may not do this: no token, a wrong one, one that has ended or that does not permit it.
  *
  * @example
  * if (error instanceof UnauthorizedError) renewToken();
@@ -800,6 +808,7 @@ const BY_WORD: Readonly<Record<string, Row>> = {
   METHOD_NOT_ENABLED: [MethodDisabledError],
   METHOD_NOT_FOUND: [MethodDisabledError],
   UNAUTHORIZED: [UnauthorizedError],
+  NOT_PERMITTED: [UnauthorizedError],
   INVALID_PARAMS: [InvalidParamsError],
   INVALID_GROUP_ID: [InvalidParamsError],
   LIMIT_EXCEEDED: [LimitExceededError, "Ask for a smaller range of blocks."],
@@ -856,7 +865,7 @@ const BY_NUMBER: Readonly<Record<number, readonly [RpcErrorClass, string]>> = {
   [-39001]: [BlockNotFoundError, "BLOCK_UNKNOWN"],
 };
 
-const HEX = /^0x(?:[0-9a-f]{2})*$/i;
+const HEX = /^0x(?:[0-9a-fA-F]{2})*$/;
 
 /**
  * The typed error for a JSON-RPC error answer. `decode` reads revert bytes; it is not called
@@ -877,11 +886,13 @@ export function classify(
     const text = revert ? `private call reverted: ${revert.reason}` : "private call reverted";
     return new CallRevertedError(text, { ...options, revertData, revert });
   }
-  const word = text(member(data, "code"));
+  let word = text(member(data, "code"));
   if (word !== undefined) {
+    const detail = text(member(data, "detail"));
+    // Of a token there is no more to say; with more it is a group that the caller may not see.
+    if (word === "UNAUTHORIZED" && detail !== undefined) word = "GROUP_UNKNOWN";
     const row = Object.hasOwn(BY_WORD, word) ? BY_WORD[word] : undefined;
     const kind = row?.[0] ?? (word.startsWith("MARKER_") ? MarkerRefusedError : RpcError);
-    const detail = text(member(data, "detail"));
     return new kind(detail === undefined ? message : `${message} (${detail})`, {
       ...options,
       code: word,
@@ -1023,6 +1034,24 @@ export function isTransient(error: unknown): boolean {
     error instanceof EnclaveUnavailableError
   );
 }
+
+/**
+ * Throws what a send with this nonce has failed with; where it may have been sent all the same, with
+ * the nonce in it.
+ *
+ * @internal
+ */
+export const lost = (nonce: bigint) => (error: unknown): never => {
+  if (
+    error instanceof ConnectionError ||
+    error instanceof HttpError ||
+    error instanceof InvalidResponseError
+  ) {
+    const hint = "It may have been sent. If sent again, then with the same nonce.";
+    Object.assign(error, { nonce, hint });
+  }
+  throw error;
+};
 
 /** A member of an object of unknown shape. */
 function member(value: unknown, name: PropertyKey): unknown {

@@ -27,11 +27,13 @@ import {
   InvalidInputError,
   InvalidResponseError,
   MethodDisabledError,
+  NotAParticipantError,
   ReceiptTimeoutError,
   TransactionRevertedError,
+  UnauthorizedError,
   isTransient,
 } from "./errors.js";
-import { toAddress, toArray, toObject, toSignal } from "./input.js";
+import { toAddress, toArray, toOptions, toSignal } from "./input.js";
 import { toGroups } from "./responses.js";
 import type { WaitOptions, WaitProgress } from "./receipts.js";
 import type { Session } from "./session.js";
@@ -188,7 +190,7 @@ export interface Groups {
   /**
    * Creates a group; its owner is the signer.
    *
-   * @throws {GroupExistsError} the node knows a group with this id.
+   * @throws {GroupExistsError} the node, or another member's, knows a group with this id.
    * @throws {CreateGroupError} it may have been created or not; `groupId` is its id.
    *
    * @example
@@ -243,7 +245,10 @@ export interface Groups {
    */
   participants(query: GroupQuery): Promise<EnclaveKey[]>;
   /**
-   * The groups that have all of these members, or, with `exact`, no others.
+   * The groups that have all of these members, or, with `exact`, no others. On a node with
+   * authentication the token's own key must be among them.
+   *
+   * @throws {EnclaveKeyMismatchError} it is not.
    *
    * @example
    * const groups = await client.groups.find([alice, bob], { exact: true });
@@ -304,13 +309,16 @@ function prepareCreate(
   session: Session,
   request: CreateRequest,
 ): CreateRequest & { readonly privacyGroupId: GroupId } {
-  const it = toObject(request, "request");
+  const it = toOptions(request, "request");
   const own = session.enclaveKey(it.privateFrom);
   const members = toKeys(it.participants);
   if (!members.includes(own)) members.unshift(own);
   const id = it.privacyGroupId === undefined ? randomGroupId() : groupId(it.privacyGroupId);
   return { ...it, participants: members, privacyGroupId: id };
 }
+
+/** What is answered of a group that the caller may not see, as of one that there is not. */
+const UNSEEN = [GroupNotFoundError, UnauthorizedError, NotAParticipantError];
 
 /** Creates a group. */
 export async function create(session: Session, request: CreateRequest): Promise<CreatedGroup> {
@@ -319,7 +327,12 @@ export async function create(session: Session, request: CreateRequest): Promise<
   if (!prepared.skipExistsCheck) {
     const signal = toSignal(prepared.signal);
     // Sees only groups that this node knows; the node asks the members' nodes.
-    const answer = await ask(session, { privacyGroupId, signal }, participantsData());
+    const query = { privacyGroupId, signal };
+    const answer = await ask(session, query, participantsData()).catch((error: unknown) => {
+      // With authentication: no group of the caller's. If it is another's, the node refuses it.
+      if (UNSEEN.some((kind) => error instanceof kind)) return "0x";
+      throw error;
+    });
     if (answer !== "0x") {
       throw new GroupExistsError(`privacy group ${privacyGroupId} exists already`, {
         code: "GROUP_EXISTS",
@@ -421,7 +434,7 @@ export async function find(
   options: { readonly exact?: boolean | undefined; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<PrivacyGroup[]> {
   const keys = toKeys(members);
-  const { exact, signal } = toObject(options, "options");
+  const { exact, signal } = toOptions(options, "options");
   const ask = (method: string) => session.rpc(method, [keys], { signal: toSignal(signal) });
   const groups = toGroups(
     await ask("privx_findFlexiblePrivacyGroup").catch((error: unknown) => {
@@ -540,7 +553,7 @@ async function inTermsOfGroups(
 
 /** Asks the management contract. */
 function ask(session: Session, query: GroupQuery, data: Hex): Promise<Hex> {
-  const { privacyGroupId, blockTag, signal } = toObject(query, "query");
+  const { privacyGroupId, blockTag, signal } = toOptions(query, "query");
   return call(session, { privacyGroupId, blockTag, signal, to: MANAGEMENT_ADDRESS, data });
 }
 
@@ -565,7 +578,7 @@ function toKeys(value: readonly EnclaveKey[]): EnclaveKey[] {
 }
 
 function toGroupRequest<T extends GroupRequest>(request: T): T {
-  const it = toObject(request, "request");
+  const it = toOptions(request, "request");
   return { ...it, privacyGroupId: groupId(it.privacyGroupId) };
 }
 

@@ -75,6 +75,36 @@ export function toObject<T>(value: T, what: string): T & object {
   return value;
 }
 
+/**
+ * The names of all options that functions of the SDK take, and last of what they give: a group that
+ * was found, or a transaction that was parsed, may be passed on as it is.
+ */
+const OPTIONS =
+  "url transport headers requestTimeout responseBytesMax fetch enclaveKey signer groupAbi polling" +
+  " nonces chainId privacyGroupId privateFor privateFrom to data nonce gas gasPrice value restriction" +
+  " signal interval timeout retries onProgress from blockTag address topics fromBlock toBlock blockHash" +
+  " reorgDepth onError participants participant skipExistsCheck newOwner exact markerSigner expiry" +
+  " receipt members type name description hash v r s";
+
+/** Whether an option has this name. */
+export function isOption(name: string, names = OPTIONS): boolean {
+  return ` ${names} `.includes(` ${name} `);
+}
+
+/**
+ * An object with options, all of them known: one that is misspelt would be ignored. `names` are
+ * those that there are.
+ */
+export function toOptions<T>(value: T, what: string, names = OPTIONS): T & object {
+  const it = toObject(value, what);
+  for (const name of Object.keys(it)) {
+    if (isOption(name, names)) continue;
+    const instead = name === "gasLimit" ? "; it is called gas" : "";
+    throw new InvalidInputError(`${what}: there is no option ${name}${instead}`);
+  }
+  return it;
+}
+
 /** A list. */
 export function toArray(value: unknown, what: string): readonly unknown[] {
   if (!Array.isArray(value)) refuse(what, "an array", value);

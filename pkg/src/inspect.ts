@@ -18,7 +18,7 @@ import {
   toCount,
   toHash,
   toHex,
-  toObject,
+  toOptions,
   toQuantity,
   toSignal,
 } from "./input.js";
@@ -376,6 +376,14 @@ export function createInspector(options: PrivacyClientOptions): Inspector {
   };
 }
 
+const OPTIONS =
+  "privacyGroupId address blockTag slot slots to data from gasPrice fromBlock toBlock cursor limit" +
+  " ignored hash signal";
+
+function toRequest<T>(request: T): T & object {
+  return toOptions(request, "request", OPTIONS);
+}
+
 /** What a node answers about the state after a block; null is an error. */
 async function atBlock(
   session: Session,
@@ -383,7 +391,7 @@ async function atBlock(
   request: AccountRequest,
   between: readonly unknown[] = [],
 ): Promise<unknown> {
-  const it = toObject(request, "request");
+  const it = toRequest(request);
   await coreReady();
   const [account, block] = [toAddress(it.address, "address"), toBlock(it.blockTag)];
   const params = [groupId(it.privacyGroupId), account, ...between, block];
@@ -399,12 +407,12 @@ async function balance(session: Session, request: AccountRequest): Promise<bigin
 const slotOf = (slot: unknown): Hex => toQuantity(toBigInt(slot, "slot"));
 
 async function storageAt(session: Session, request: StorageRequest): Promise<Hex> {
-  const slot = slotOf(toObject(request, "request").slot);
+  const slot = slotOf(toRequest(request).slot);
   return toHashResult(await atBlock(session, "priv_getStorageAt", request, [slot]), "the slot");
 }
 
 async function proof(session: Session, request: ProofRequest): Promise<AccountProof> {
-  const slots = toArray(toObject(request, "request").slots ?? [], "slots").map(slotOf);
+  const slots = toArray(toRequest(request).slots ?? [], "slots").map(slotOf);
   const it = fields(await atBlock(session, "priv_getProof", request, [slots]), "the proof");
   const nodes = (value: unknown, what: string) =>
     list(value, what).map((node) => toDataResult(node, what));
@@ -427,7 +435,7 @@ async function proof(session: Session, request: ProofRequest): Promise<AccountPr
 }
 
 async function estimateGas(session: Session, request: EstimateRequest): Promise<bigint> {
-  const it = toObject(request, "request");
+  const it = toRequest(request);
   await coreReady();
   const call: Record<string, string> = { data: toHex(it.data ?? "0x", "data") };
   if (it.to !== undefined && it.to !== null) call["to"] = toAddress(it.to, "to");
@@ -443,7 +451,7 @@ async function estimateGas(session: Session, request: EstimateRequest): Promise<
 }
 
 async function traceTransaction(session: Session, request: TraceRequest): Promise<TraceFrame[]> {
-  const it = toObject(request, "request");
+  const it = toRequest(request);
   await coreReady();
   const params = [groupId(it.privacyGroupId), toHash(it.hash, "hash")];
   const frames = await session.rpc("priv_traceTransaction", params, { signal: toSignal(it.signal) });
@@ -498,7 +506,7 @@ async function blockTransactions(
   session: Session,
   request: TransactionsRequest,
 ): Promise<TransactionPage> {
-  const it = toObject(request, "request");
+  const it = toRequest(request);
   await coreReady();
   const query: Record<string, unknown> = {
     fromBlock: toBlock(it.fromBlock ?? "earliest", "fromBlock"),
@@ -549,7 +557,7 @@ async function groupStatus(
   session: Session,
   request: { readonly privacyGroupId: GroupId },
 ): Promise<GroupStatus> {
-  const { privacyGroupId } = toObject(request, "request");
+  const { privacyGroupId } = toRequest(request);
   await coreReady();
   const answer = await session.rpc("coterie_groupStatus", [groupId(privacyGroupId)]);
   const it = fields(answer, "the status");

@@ -12,6 +12,7 @@
  */
 
 import { NonceTooLowError, throwIfAborted } from "./errors.js";
+import { toOptions } from "./input.js";
 import { orAborted } from "./wait.js";
 import type { Address, Hash } from "./types.js";
 
@@ -108,7 +109,7 @@ interface Queue {
 export function memoryNonces(
   options: { readonly expiry?: number | undefined } = {},
 ): Required<Nonces> {
-  return new MemoryNonces(options.expiry ?? EXPIRY_MS);
+  return new MemoryNonces(toOptions(options, "options").expiry ?? EXPIRY_MS);
 }
 
 const SHARED = Symbol.for("@coterie/sdk/nonces/1");

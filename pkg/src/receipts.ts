@@ -8,18 +8,18 @@
  */
 
 import {
-  AbortError,
   NotAParticipantError,
   ReceiptTimeoutError,
   RpcError,
   isTransient,
   receiptError,
+  throwIfAborted,
 } from "./errors.js";
-import { toCount, toHash, toSignal, toQuantity } from "./input.js";
+import { toCount, toHash, toOptions, toSignal, toQuantity } from "./input.js";
 import { toMinedIn, toReceipt } from "./responses.js";
 import { MANAGEMENT_ADDRESS, withCore } from "./codec.js";
 import { tryRevert, type Rpc } from "./rpc.js";
-import { TIMER_MS_MAX, pause } from "./wait.js";
+import { Deadline, pause } from "./wait.js";
 import type { GroupId, Hash, PrivateReceipt } from "./types.js";
 
 /**
@@ -72,6 +72,7 @@ const NULLS_MAX = 5;
 /** Checks polling options. */
 export function toPolling(polling: Polling = {}, base: Required<Polling> = defaults()) {
   const known = { ...base };
+  toOptions(polling, "polling");
   for (const name of ["interval", "timeout", "retries"] as const) {
     const value = polling[name];
     if (value !== undefined) (known as Record<string, number>)[name] = toCount(value, `polling.${name}`);
@@ -137,22 +138,15 @@ class Wait {
 
   /** Asks once; null when it is too early. A single answer may not outlast the whole wait. */
   async poll(remainingMs: number): Promise<PrivateReceipt | null> {
-    const controller = new AbortController();
-    const onAbort = () => controller.abort(this.signal?.reason);
-    const timer = setTimeout(() => {
-      this.expired = true;
-      controller.abort();
-    }, Math.max(0, Math.min(remainingMs, TIMER_MS_MAX)));
-    if (this.signal?.aborted) onAbort();
-    else this.signal?.addEventListener("abort", onAbort, { once: true });
+    const limit = new Deadline(this.signal, remainingMs);
     try {
-      return await this.#ask(controller.signal);
+      return await this.#ask(limit.signal);
     } catch (error) {
-      if (this.signal?.aborted) throw new AbortError(this.signal.reason);
+      throwIfAborted(this.signal);
+      this.expired = limit.expired;
       throw error;
     } finally {
-      clearTimeout(timer);
-      this.signal?.removeEventListener("abort", onAbort);
+      limit.end();
     }
   }
 
@@ -199,8 +193,9 @@ class Wait {
 }
 
 /**
- * Whether the node has followed this block, a number or as nodes take it; undefined when it cannot be told. Any group will do,
- * because a call in an unknown one is answered from empty state.
+ * Whether the node has followed this block, a number or as nodes take it; undefined when it cannot be
+ * told. Any group will do, because a call in an unknown one is answered from empty state; only with
+ * authentication it must be one of the caller's, or it is not told.
  */
 export async function isFollowed(
   call: (method: string, params: readonly unknown[]) => Promise<unknown>,

@@ -18,8 +18,8 @@ type Fields = Record<string, unknown>;
 
 const DATA = /^0x(?:[0-9a-fA-F]{2})*$/;
 const QUANTITY = /^0x[0-9a-fA-F]{1,64}$/;
-/** 32 bytes, or 91 for keys. */
-const KEY = /^(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{122}==)$/;
+/** 32 bytes, or 91. @internal */
+export const KEY = /^(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{122}==)$/;
 
 /** @internal */
 export function fail(what: string, expected: string): never {

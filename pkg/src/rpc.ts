@@ -8,7 +8,6 @@
 
 import { decodeRevert } from "./codec.js";
 import {
-  AbortError,
   ConnectionError,
   HttpError,
   InvalidInputError,
@@ -19,8 +18,8 @@ import {
   throwIfAborted,
   type RpcErrorBody,
 } from "./errors.js";
-import { kindOf, toCount, toHeaders } from "./input.js";
-import { TIMER_MS_MAX } from "./wait.js";
+import { kindOf, toCount, toHeaders, toOptions } from "./input.js";
+import { Deadline } from "./wait.js";
 import type { DecodedRevert, Hex } from "./types.js";
 
 /**
@@ -156,7 +155,8 @@ const RESPONSE_BYTES_MAX = 64 * 1024 * 1024;
  * const chainId = await rpc.rpc("eth_chainId", []);
  */
 export function createRpc(transport: Transport, options: HttpOptions = {}): Rpc {
-  const timeoutMs = toCount(options.requestTimeout ?? REQUEST_TIMEOUT_MS, "requestTimeout", 1);
+  const { requestTimeout = REQUEST_TIMEOUT_MS } = toOptions(options, "options");
+  const timeoutMs = toCount(requestTimeout, "requestTimeout", 1);
   if (typeof transport === "string" || transport instanceof URL) {
     return new HttpRpc(transport, options, timeoutMs);
   }
@@ -255,7 +255,7 @@ class HttpRpc implements Rpc {
       });
       return readAnswer(method, id, status, body);
     } catch (error) {
-      if (signal?.aborted) throw new AbortError(signal.reason);
+      throwIfAborted(signal);
       if (limit.expired) throw new RequestTimeoutError(method, this.#timeoutMs);
       throw error;
     } finally {
@@ -317,50 +317,12 @@ class ProviderRpc implements Rpc {
       const answer = Promise.resolve().then(() => this.#send(method, params, once));
       return await limit.race(answer);
     } catch (error) {
-      if (signal?.aborted) throw new AbortError(signal.reason);
+      throwIfAborted(signal);
       if (limit.expired) throw new RequestTimeoutError(method, this.#timeoutMs);
       throw providerError(error, method);
     } finally {
       limit.end();
     }
-  }
-}
-
-/** A time limit joined with the caller's signal. */
-class Deadline {
-  expired = false;
-  readonly #controller = new AbortController();
-  readonly #timer: ReturnType<typeof setTimeout>;
-  readonly #outer: AbortSignal | undefined;
-  readonly #onAbort = () => this.#controller.abort(this.#outer?.reason);
-
-  constructor(outer: AbortSignal | undefined, timeoutMs: number) {
-    this.#outer = outer;
-    this.#timer = setTimeout(() => {
-      this.expired = true;
-      this.#controller.abort();
-    }, Math.min(timeoutMs, TIMER_MS_MAX));
-    if (outer?.aborted) this.#onAbort();
-    else outer?.addEventListener("abort", this.#onAbort, { once: true });
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  /** The promise's outcome, unless time is up first. */
-  race<T>(promise: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const stop = () => reject(this.signal.reason);
-      if (this.signal.aborted) stop();
-      else this.signal.addEventListener("abort", stop, { once: true });
-      promise.then(resolve, reject);
-    });
-  }
-
-  end(): void {
-    clearTimeout(this.#timer);
-    this.#outer?.removeEventListener("abort", this.#onAbort);
   }
 }
 
@@ -453,7 +415,8 @@ export function providerError(error: unknown, method: string): PrivacyError {
     if (body && !isOwnCode(record)) found = { ...body, message: plainMessage(record, body.message) };
     if (typeof record["status"] === "number") status = record["status"];
     // ethers writes "401 Unauthorized".
-    const { responseStatus } = (record["info"] ?? {}) as Record<string, unknown>;
+    const { responseStatus, responseBody } = (record["info"] ?? {}) as Record<string, unknown>;
+    found = errorIn(record["details"]) ?? errorIn(responseBody) ?? found;
     if (typeof responseStatus === "string") status = Number.parseInt(responseStatus, 10);
   }
   if (found?.code === 4001) {
@@ -466,6 +429,16 @@ export function providerError(error: unknown, method: string): PrivacyError {
     return new InvalidResponseError(message, { cause: error });
   }
   return new ConnectionError(message, { cause: error });
+}
+
+/** The node's error in what came with an HTTP error: viem keeps it alone, ethers the whole answer. */
+function errorIn(text: unknown): RpcErrorBody | undefined {
+  try {
+    const it = JSON.parse(text as string) as Record<string, unknown>;
+    return readError(it["error"] ?? it);
+  } catch {
+    return undefined;
+  }
 }
 
 /** viem numbers its own failures, such as an unreachable node, with -1. */

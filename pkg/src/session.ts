@@ -3,21 +3,21 @@
  * it, so that the client, the viem actions and the ethers classes are three faces of one thing.
  */
 
-import { coreReady, enclaveKey as readEnclaveKey, groupId as readGroupId } from "./codec.js";
+import { coreReady, enclaveKey as readEnclaveKey, toGroupAbi } from "./codec.js";
 import {
   InvalidInputError,
   InvalidTransactionError,
   MissingOptionError,
   PrivacyError,
 } from "./errors.js";
-import { toArray, toChainId, toObject } from "./input.js";
+import { toChainId, toOptions } from "./input.js";
 import { sharedNonces, type Nonces } from "./nonces.js";
 import { toPolling, type Polling } from "./receipts.js";
-import { toNumberResult } from "./responses.js";
+import { KEY, toNumberResult } from "./responses.js";
 import { createRpc, type HttpOptions, type RequestOptions, type Rpc, type Transport } from "./rpc.js";
 import { toSigner, type Signer } from "./signer.js";
 import { orAborted } from "./wait.js";
-import type { Audience, EnclaveKey, GroupAbi, GroupId, Hash, PayloadKey, Quantity } from "./types.js";
+import type { EnclaveKey, GroupAbi, GroupId, Hash, PayloadKey, Quantity } from "./types.js";
 
 /**
  * What clients of any kind can be told.
@@ -72,16 +72,14 @@ export class Session {
 
   /** `noSigner`: why there can be none, thrown by what needs one. */
   constructor(node: Rpc, options: SessionOptions, noSigner?: PrivacyError) {
-    toObject(options, "options");
+    toOptions(options, "options");
     this.node = node;
     this.nonces = options.nonces ?? sharedNonces();
     this.polling = toPolling(options.polling);
-    this.groupAbi = options.groupAbi ?? "bytes";
-    if (this.groupAbi !== "bytes" && this.groupAbi !== "bytes32") {
-      throw new InvalidInputError('groupAbi must be "bytes" or "bytes32"');
-    }
-    if (options.enclaveKey !== undefined && typeof options.enclaveKey !== "string") {
-      throw new InvalidInputError("enclaveKey must be base64; see enclaveKey()");
+    this.groupAbi = toGroupAbi(options.groupAbi ?? "bytes");
+    // Without the core, which `slim` may not have yet.
+    if (options.enclaveKey !== undefined && !KEY.test(options.enclaveKey)) {
+      throw new InvalidInputError("enclaveKey must be 32 bytes in base64; see enclaveKey()");
     }
     this.#enclaveKey = options.enclaveKey;
     this.#signer = options.signer === undefined ? noSigner : toSigner(options.signer);
@@ -160,30 +158,10 @@ export function keep<K, V>(map: Map<K, V>, key: K, value: V, max = 10_000): void
 
 /** @internal */
 export function createSession(options: PrivacyClientOptions): Session {
-  const it = toObject(options, "options");
+  const it = toOptions(options, "options");
   const transport = it.transport ?? it.url;
-  if (transport === undefined) {
-    throw new InvalidInputError("a client needs a url or a transport");
-  }
-  if (it.transport !== undefined && it.url !== undefined) {
-    throw new InvalidInputError("a client has a url or a transport, not both");
+  if (transport === undefined || (it.transport !== undefined && it.url !== undefined)) {
+    throw new InvalidInputError("a client needs a url or a transport, not both");
   }
   return new Session(createRpc(transport, it), it);
-}
-
-/** The audience, checked: exactly one of the two. */
-export function toAudience(value: Audience): Audience {
-  const { privacyGroupId, privateFor } = toObject(value, "request") as unknown as {
-    privacyGroupId?: GroupId;
-    privateFor?: readonly EnclaveKey[];
-  };
-  if (privacyGroupId !== undefined && privateFor === undefined) {
-    return { privacyGroupId: readGroupId(privacyGroupId) };
-  }
-  if (privacyGroupId === undefined && privateFor !== undefined) {
-    const keys = toArray(privateFor, "privateFor").map((key) => readEnclaveKey(key as string));
-    if (keys.length === 0) throw new InvalidInputError("privateFor must have a key");
-    return { privateFor: keys };
-  }
-  throw new InvalidInputError("exactly one of privacyGroupId and privateFor is expected");
 }

@@ -68,7 +68,7 @@ const NORMAL = 1000;
 const NO_STATUS = 1005;
 const ABNORMAL = 1006;
 /** The number that the node gives. */
-const UNAUTHORIZED = -40100;
+export const UNAUTHORIZED = -40100;
 
 /** Opens a socket; when it cannot be opened, why. Headers are made anew for each. */
 export async function openSocket(

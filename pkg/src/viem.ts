@@ -34,7 +34,7 @@ import {
   withCustomError,
   type CustomError,
 } from "./errors.js";
-import { toBigInt, toCount, toObject, toUint64 } from "./input.js";
+import { isOption, toBigInt, toCount, toObject, toOptions, toUint64 } from "./input.js";
 import { assertSuccess, type WaitOptions } from "./receipts.js";
 import { requestRpc, type Eip1193Provider, type HttpOptions } from "./rpc.js";
 import { Session, type SessionOptions } from "./session.js";
@@ -408,8 +408,9 @@ export function readPrivateContract<
   client: AnyClient,
   parameters: ReadPrivateContractParameters<abi, name>,
 ): Promise<ContractFunctionReturnType<abi, "pure" | "view", name>> {
-  const { functionName, args, from, blockTag, signal } = parameters as unknown as AnyCall & ReadOptions;
-  return readOf(sessionOf(client), parameters as AnyContract, functionName, args, { from, blockTag, signal }) as never;
+  const { functionName, args } = parameters as unknown as AnyCall;
+  const options = withoutArtifact(parameters as ReadOptions);
+  return readOf(sessionOf(client), parameters as AnyContract, functionName, args, options) as never;
 }
 
 /**
@@ -444,7 +445,8 @@ export function writePrivateContract<
   const abi extends Abi | readonly unknown[],
   name extends ContractFunctionName<abi, "nonpayable" | "payable">,
 >(client: AnyClient, parameters: WritePrivateContractParameters<abi, name>): Promise<Hash> {
-  const { functionName, args, ...options } = parameters as unknown as AnyCall & WriteOptions;
+  const { functionName, args } = parameters as unknown as AnyCall;
+  const options = withoutArtifact(parameters as WriteOptions);
   return writeOf(sessionOf(client), parameters as AnyContract, functionName, args, options);
 }
 
@@ -650,7 +652,7 @@ async function readOf(
   args: readonly unknown[] | undefined,
   options: ReadOptions,
 ): Promise<unknown> {
-  const { from, blockTag, signal } = options;
+  const { from, blockTag, signal } = toOptions(options, "options");
   const data = encodeFunctionData({ abi, functionName, args });
   const request = { privacyGroupId, to: address, data, from, blockTag, signal };
   const output = await decoded(abi, () => actions.call(session, request));
@@ -684,7 +686,7 @@ function sendOf(
   args: readonly unknown[] | undefined,
   options: WriteOptions,
 ): Promise<actions.Sent> {
-  const { gas, gasPrice, nonce, signal } = options;
+  const { gas, gasPrice, nonce, signal } = toOptions(options, "options");
   const data = encodeFunctionData({ abi, functionName, args });
   return actions.send(session, {
     privacyGroupId, to: address, data, gas, gasPrice, nonce, signal,
@@ -714,17 +716,27 @@ async function deployOf<abi extends Abi | readonly unknown[]>(
   session: Session,
   parameters: DeployPrivateContractParameters<abi>,
 ): Promise<DeployedPrivateContract<abi>> {
-  const { abi, bytecode, args, privacyGroupId, ...options } = toObject(
-    parameters,
-    "parameters",
-  ) as unknown as AnyContract & WriteOptions & WaitOptions & { bytecode: Hex; args?: readonly unknown[] };
+  const { abi, bytecode, args } = toObject(parameters, "parameters") as unknown as AnyContract & {
+    bytecode: Hex;
+    args?: readonly unknown[];
+  };
+  const options = withoutArtifact(parameters);
   const data = encodeDeployData({ abi, bytecode, args } as never);
   const { address, receipt } = await decoded(abi, () =>
-    actions.deploy(session, { ...options, privacyGroupId, data }),
+    actions.deploy(session, { ...options, data }),
   );
-  const { privateFrom } = options;
+  const { privacyGroupId, privateFrom } = parameters;
   const contract = contractOf(session, { address, abi: parameters.abi, privacyGroupId, privateFrom });
   return { address, receipt, contract };
+}
+
+/**
+ * The options among members of an artifact, which is often spread beside them and may have any. What
+ * is misspelt is not told from those; the name that other libraries have for `gas` is refused.
+ */
+function withoutArtifact<T extends object>(parameters: T): T {
+  const options = Object.entries(parameters).filter(([name]) => isOption(name) || name === "gasLimit");
+  return Object.fromEntries(options) as T;
 }
 
 function topicsOf(abi: Abi, eventName: string, args: unknown): readonly (Hex | Hex[] | null)[] {

@@ -15,7 +15,7 @@
 import { coreReady, groupId } from "./codec.js";
 import { toFilter } from "./actions.js";
 import { AbortError, InvalidInputError, LimitExceededError, isTransient } from "./errors.js";
-import { toBlock, toCount, toObject, toQuantity, toSignal } from "./input.js";
+import { toBlock, toCount, toOptions, toQuantity, toSignal } from "./input.js";
 import { isFollowed } from "./receipts.js";
 import { toLogs, toNumberResult } from "./responses.js";
 import { endable, pause } from "./wait.js";
@@ -63,7 +63,7 @@ export function watchLogs(
   request: WatchRequest,
   options: WatchOptions = {},
 ): AsyncGenerator<PrivateLog, void, undefined> {
-  const { privacyGroupId, ...filter } = toObject(request, "request");
+  const { privacyGroupId, ...filter } = toOptions(request, "request");
   for (const name of ["toBlock", "blockHash"]) {
     if ((filter as Record<string, unknown>)[name] !== undefined) {
       throw new InvalidInputError(`${name} has no meaning for logs that are still to come`);
@@ -71,7 +71,7 @@ export function watchLogs(
   }
   const { fromBlock = "latest", ...what } = filter;
   const from = toBlock(fromBlock, "fromBlock");
-  const outer = toSignal(toObject(options, "options").signal);
+  const outer = toSignal(toOptions(options, "options").signal);
   const watch = new Watch(session, privacyGroupId, toFilter(what), options);
   return endable(outer, (signal) => watch.run(from, signal));
 }

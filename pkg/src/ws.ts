@@ -4,8 +4,9 @@
  *
  * It is an EIP-1193 provider, so everything that takes one takes it. Errors of the node are thrown
  * as the node words them, and made typed by whoever was given the provider, with the core that it
- * has. Nothing is ever sent twice: what is in flight when the connection breaks fails, and what is
- * asked then waits for one attempt to connect again.
+ * has. Nothing is ever executed twice: what is in flight when the connection breaks fails, and what is
+ * asked then waits for one attempt to connect again. Only what the node refused because the token had
+ * ended is sent once more, over a new connection with new headers.
  *
  * Formats: JSON-RPC 2.0; EIP-1193; `spec/protocol.md` 7.15.
  *
@@ -13,8 +14,9 @@
  */
 
 import { InvalidInputError, InvalidResponseError, PrivacyError, RequestTimeoutError } from "./errors.js";
-import { kindOf, toArray, toCount, toObject } from "./input.js";
+import { kindOf, toArray, toCount, toObject, toOptions } from "./input.js";
 import {
+  UNAUTHORIZED,
   closedByCaller,
   connectionFailure,
   openSocket,
@@ -37,8 +39,8 @@ export type { WebSocketClass, WebSocketLike } from "./socket.js";
  */
 export interface WebSocketOptions {
   /**
-   * Sent when a connection is opened, such as `authorization`; a function is asked for each. Not in
-   * browsers, whose WebSockets take no headers.
+   * Sent when a connection is opened, such as `authorization`; a function is asked for each, also when
+   * the node says that the token has ended. Not in browsers, whose WebSockets take no headers.
    */
   readonly headers?: RequestHeaders | undefined;
   /** Subprotocols to offer, for proxies that want one. */
@@ -89,6 +91,8 @@ export interface WebSocketTransport extends Eip1193Provider {
   close(): void;
 }
 
+const OPTIONS =
+  "headers protocols WebSocket requestTimeout responseBytesMax reconnectDelay reconnectDelayMax";
 const REQUEST_TIMEOUT_MS = 60_000;
 const RESPONSE_BYTES_MAX = 64 * 1024 * 1024;
 const OPEN_MS_MAX = 15_000;
@@ -118,7 +122,7 @@ const UNKNOWN_METHOD: readonly unknown[] = [-32601, -32604];
  * for await (const log of client.watchLogs({ privacyGroupId })) show(log);
  */
 export function webSocket(url: string | URL, options: WebSocketOptions = {}): WebSocketTransport {
-  return new SocketProvider(url, toObject(options, "options"));
+  return new SocketProvider(url, toOptions(options, "options", OPTIONS));
 }
 
 /** An outcome, exactly once. */
@@ -128,8 +132,10 @@ interface Pending {
   readonly method: string;
   readonly settle: Settle;
   readonly timer: ReturnType<typeof setTimeout>;
-  /** What is to be sent, until it is. */
-  text: string | undefined;
+  readonly text: string;
+  isSent: boolean;
+  /** Whether a refusal for its token would be the first. */
+  mayRepeat: boolean;
   /** How many messages had come when it was sent. */
   heard?: number;
 }
@@ -161,6 +167,8 @@ class SocketProvider implements WebSocketTransport {
   #openedAt = 0;
   /** Not to be connected before. */
   #notBefore = 0;
+  /** The connection's token has ended: nothing more goes over it. */
+  #tokenEnded = false;
 
   constructor(url: string | URL, options: WebSocketOptions) {
     const count = (name: keyof WebSocketOptions, otherwise: number, min: number) =>
@@ -206,7 +214,12 @@ class SocketProvider implements WebSocketTransport {
   }
 
   /** Sends once there is a connection; `settle` is called once, whatever comes. */
-  #ask(method: string, params: readonly unknown[], settle: Settle): void {
+  #ask(
+    method: string,
+    params: readonly unknown[],
+    settle: Settle,
+    mayRepeat = typeof this.#options.headers === "function",
+  ): void {
     if (this.#closing.signal.aborted) {
       // Unlike a connection that broke, this does not pass.
       settle(new PrivacyError(`${method}: the WebSocket was closed by close()`, { code: "CLOSED" }));
@@ -215,19 +228,17 @@ class SocketProvider implements WebSocketTransport {
     const id = ++this.#lastId;
     const text = JSON.stringify({ jsonrpc: "2.0", id, method, params });
     const timer = setTimeout(() => this.#expire(id), this.#timeoutMs);
-    const it: Pending = { method, settle, timer, text };
+    const it: Pending = { method, settle, timer, text, isSent: false, mayRepeat };
     this.#pending.set(id, it);
     if (this.#socket) this.#send(this.#socket, it);
     else this.#connect();
   }
 
   #send(socket: Socket, it: Pending): void {
-    const { text } = it;
-    if (text === undefined) return;
-    // Whatever comes of it, it is not sent again.
-    it.text = undefined;
+    if (it.isSent || this.#tokenEnded) return;
+    it.isSent = true;
     it.heard = this.#heard;
-    socket.send(text);
+    socket.send(it.text);
   }
 
   #settle(id: number, error: unknown, result?: unknown): void {
@@ -236,6 +247,14 @@ class SocketProvider implements WebSocketTransport {
     this.#pending.delete(id);
     clearTimeout(it.timer);
     it.settle(error, result);
+    this.#renew();
+  }
+
+  /** When the token has ended, connects anew, once nothing is in flight. */
+  #renew(): void {
+    if (!this.#tokenEnded || [...this.#pending.values()].some(({ isSent }) => isSent)) return;
+    this.#socket?.end(NORMAL_CLOSURE);
+    this.#lost(connectionFailure("the token has ended"));
   }
 
   /** A request has waited too long. A connection on which nothing came meanwhile is dead. */
@@ -286,14 +305,17 @@ class SocketProvider implements WebSocketTransport {
     const delay = Math.min(this.#delayMs * 2 ** (this.#failures - 1), this.#delayMsMax);
     this.#notBefore = performance.now() + delay * (0.5 + Math.random() / 2);
     this.#ids.clear();
-    const pending = [...this.#pending.keys()];
+    // What was refused waits for the next connection.
+    const renews = this.#tokenEnded && !this.#closing.signal.aborted;
+    this.#tokenEnded = false;
+    const pending = [...this.#pending].filter(([, { isSent }]) => isSent || !renews);
     for (const it of this.#subscriptions) {
       clearTimeout(it.timer);
       it.failures = 0;
       if (it.isTold) this.#tell(it, false);
     }
-    for (const id of pending) this.#settle(id, failure(this.#pending.get(id)?.method ?? ""));
-    if (this.#subscriptions.size > 0) this.#connect();
+    for (const [id, { method }] of pending) this.#settle(id, failure(method));
+    if (this.#subscriptions.size > 0 || this.#pending.size > 0) this.#connect();
   }
 
   /** Ends a connection that is of no use. */
@@ -327,10 +349,15 @@ class SocketProvider implements WebSocketTransport {
 
   /** Answers that come too late are of requests that nobody knows any more. */
   #answered(id: number, answer: Record<string, unknown>, text: string): void {
-    const method = this.#pending.get(id)?.method;
-    if (method === undefined) return;
+    const it = this.#pending.get(id);
+    if (!it) return;
+    const { method } = it;
     const { error, result } = answer;
-    if (error !== undefined && error !== null) {
+    if (it.mayRepeat && saysTokenEnded(error)) {
+      it.mayRepeat = it.isSent = false;
+      this.#tokenEnded = true;
+      this.#renew();
+    } else if (error !== undefined && error !== null) {
       const what = `${method}: the answer's error has no code and message: ${startOf(text)}`;
       this.#settle(id, readError(error) ?? new InvalidResponseError(what));
     } else if ("result" in answer) this.#settle(id, undefined, result);
@@ -338,8 +365,10 @@ class SocketProvider implements WebSocketTransport {
   }
 
   #subscribe(it: Subscription): void {
+    // The next connection begins it.
+    if (this.#tokenEnded) return;
     const socket = this.#socket;
-    this.#ask("priv_subscribe", it.params, (error, id) => {
+    const begun: Settle = (error, id) => {
       const isThere = this.#subscriptions.has(it);
       // Another connection begins it anew.
       if (this.#socket !== socket) return;
@@ -350,7 +379,8 @@ class SocketProvider implements WebSocketTransport {
       } else if (isThere && !UNKNOWN_METHOD.includes((error as { code?: unknown } | undefined)?.code)) {
         this.#subscribeLater(it);
       }
-    });
+    };
+    this.#ask("priv_subscribe", it.params, begun, false);
   }
 
   #subscribeLater(it: Subscription): void {
@@ -362,7 +392,7 @@ class SocketProvider implements WebSocketTransport {
   #unsubscribe(it: Subscription, id: string): void {
     this.#ids.delete(id);
     // The node forgets it with the connection, if not now.
-    if (this.#socket) this.#ask("priv_unsubscribe", [it.params[0], id], () => {});
+    if (this.#socket) this.#ask("priv_unsubscribe", [it.params[0], id], () => {}, false);
   }
 
   /** A log, or instead of it an error, which ends the subscription. */
@@ -391,6 +421,12 @@ function readError(error: unknown): Error | undefined {
   const { code, message, data } = error as Record<string, unknown>;
   if (typeof code !== "number" || typeof message !== "string") return undefined;
   return refused({ code, message, data });
+}
+
+/** Whether an error is about the token. One about a group has a detail. */
+function saysTokenEnded(error: unknown): boolean {
+  const { code, data } = (error ?? {}) as { code?: unknown; data?: { detail?: unknown } | null };
+  return code === UNAUTHORIZED && data?.detail === undefined;
 }
 
 function startOf(text: string): string {

@@ -7,7 +7,7 @@ import {
   serializePrivateTransaction,
   signPrivateTransaction,
 } from "../codec.js";
-import { InvalidInputError, InvalidResponseError, ReceiptTimeoutError, isTransient } from "../errors.js";
+import { InvalidInputError, InvalidResponseError, ReceiptTimeoutError, isTransient, lost } from "../errors.js";
 import { toArray, toCount, toObject } from "../input.js";
 import { sharedNonces } from "../nonces.js";
 import { pause } from "../wait.js";
@@ -83,7 +83,7 @@ export async function generateAndSend(
   const chainId = await connection.chainId();
   const send = async (nonce: bigint): Promise<string> => {
     const raw = signPrivateTransaction({ ...rest, nonce, chainId }, key);
-    const answer = await connection.request(method, [raw]);
+    const answer = await connection.request(method, [raw]).catch(lost(nonce));
     if (typeof answer !== "string") throw new InvalidResponseError(`${method} answered no hash`);
     return answer;
   };

@@ -6,8 +6,6 @@
 import * as glue from "../../wasm/core.js";
 import type {
   Core,
-  CoreManagementCall,
-  CoreManagementEvent,
   CoreMarker,
   CoreSignature,
   CoreSignedTransaction,
@@ -42,7 +40,7 @@ function invalid(code: string, message: string, hint: string): Error {
 }
 
 /** A string that can cross by itself. */
-function text(name: string, value: unknown): string {
+export function text(name: string, value: unknown): string {
   if (value === undefined || value === null) {
     throw invalid("MISSING", `${name} is missing`, "undefined and null count as missing");
   }
@@ -86,7 +84,7 @@ function list(name: string, value: unknown): string {
   return elements.map((element) => line(name, line(name, element), ",")).join(",");
 }
 
-function requiredList(name: string, value: unknown): string {
+export function requiredList(name: string, value: unknown): string {
   return value === undefined || value === null ? text(name, value) : list(name, value);
 }
 
@@ -124,7 +122,7 @@ function isBytes(value: unknown): value is Uint8Array {
 }
 
 /** Bytes or text, each to its own function. */
-function either(
+export function either(
   name: string,
   value: unknown,
   fromText: (text: string) => string,
@@ -192,40 +190,14 @@ function fields(names: readonly string[], lines: string): Record<string, string 
   return out;
 }
 
-function elements(joined: string): string[] {
+export function elements(joined: string): string[] {
   return joined === "" ? [] : joined.split(",");
 }
 
 /** The first `count` lines, and the rest as it is. */
-function head(lines: string, count: number): string[] {
+export function head(lines: string, count: number): string[] {
   const parts = lines.split("\n");
   return [...parts.slice(0, count), parts.slice(count).join("\n")];
-}
-
-function decodeManagementEvent(topics: readonly string[], data: string): CoreManagementEvent | undefined {
-  const lines = glue.decodeManagementEvent(requiredList("topics", topics), text("data", data));
-  const [name, first = "", second = "", rest = ""] = head(lines, 3);
-  switch (name) {
-    case "ParticipantAdded":
-      return { name, success: second === "1", member: first, message: rest };
-    case "ParticipantRemoved":
-      return { name, member: first };
-    case "OwnershipTransferStarted":
-    case "OwnershipTransferred":
-      return { name, previousOwner: first, newOwner: second };
-    case "Upgraded":
-      return { name, implementation: first };
-    default:
-      return undefined;
-  }
-}
-
-function decodeManagementCall(data: string): CoreManagementCall {
-  const [name = "", kind, argument = ""] = glue.decodeManagementCall(text("data", data)).split("\n");
-  if (kind === undefined) {
-    return { name };
-  }
-  return { name, [kind]: kind === "members" ? elements(argument) : argument };
 }
 
 /** The core's functions, once the module is instantiated. */
@@ -234,7 +206,6 @@ export const functions: Core = {
   enclaveKeyBytes: (key) => glue.enclaveKeyBytes(text("the enclave key", key)),
   groupId: (value) => either("the group id", value, glue.groupId, glue.groupIdFromBytes),
   groupIdBytes: (id) => glue.groupIdBytes(text("the group id", id)),
-  payloadKey: (value) => either("the payload key", value, glue.payloadKey, glue.payloadKeyFromBytes),
   randomGroupId: () => glue.groupIdFromBytes(entropy(32)),
   legacyGroupId: (members) => glue.legacyGroupId(requiredList("members", members)),
   contractAddress: (sender, nonce, group) =>
@@ -269,15 +240,11 @@ export const functions: Core = {
   unlockCalldata: () => glue.calldata("unlock"),
   participantsCalldata: () => glue.calldata("getParticipants"),
   canExecuteCalldata: () => glue.calldata("canExecute"),
-  versionCalldata: () => glue.calldata("getVersion"),
   ownerCalldata: () => glue.calldata("owner"),
   acceptOwnershipCalldata: () => glue.calldata("acceptOwnership"),
   transferOwnershipCalldata: (owner) => glue.transferOwnershipCalldata(text("newOwner", owner)),
-  upgradeToCalldata: (code) => glue.upgradeToCalldata(text("implementation", code)),
   decodeParticipants: (output, abi) =>
     elements(glue.decodeParticipants(text("output", output), text("abi", abi))),
-  decodeManagementCall,
-  decodeManagementEvent,
   decodeRevert: (output) => {
     const [kind, code = "", reason = ""] = head(glue.decodeRevert(text("output", output)), 2);
     if (kind === "panic") {

@@ -13,8 +13,6 @@ export interface Core {
   groupId(value: string | Uint8Array): string;
   /** The bytes of a group id. */
   groupIdBytes(id: string): Uint8Array;
-  /** A payload key in base64; takes hex too. */
-  payloadKey(value: string | Uint8Array): string;
   /** 32 random bytes as a group id. */
   randomGroupId(): string;
   /** The id of the legacy group of these members, in any order, repeated or not. */
@@ -62,24 +60,30 @@ export interface Core {
   participantsCalldata(): string;
   /** Calldata of `canExecute()`. */
   canExecuteCalldata(): string;
-  /** Calldata of `getVersion()`. */
-  versionCalldata(): string;
   /** Calldata of `owner()`. */
   ownerCalldata(): string;
   /** Calldata of `acceptOwnership()`. */
   acceptOwnershipCalldata(): string;
   /** Calldata of `transferOwnership(address)`. */
   transferOwnershipCalldata(newOwner: string): string;
-  /** Calldata of `upgradeTo(address)`. */
-  upgradeToCalldata(implementation: string): string;
   /** The members in an answer of `getParticipants()`; `auto` tells both ABIs apart. */
   decodeParticipants(output: string, abi: MemberAbi | "auto"): string[];
+  /** Why a call was reverted; undefined for errors that a contract defines itself. */
+  decodeRevert(output: string): CoreRevert | undefined;
+}
+
+/** What the Rust core offers and the package does not use. */
+export interface CoreUnused {
+  /** A payload key in base64; takes hex too. */
+  payloadKey(value: string | Uint8Array): string;
+  /** Calldata of `getVersion()`. */
+  versionCalldata(): string;
+  /** Calldata of `upgradeTo(address)`. */
+  upgradeToCalldata(implementation: string): string;
   /** What a call to the management contract says. */
   decodeManagementCall(data: string): CoreManagementCall;
   /** What a log of the management contract says; undefined for other logs. */
   decodeManagementEvent(topics: readonly string[], data: string): CoreManagementEvent | undefined;
-  /** Why a call was reverted; undefined for errors that a contract defines itself. */
-  decodeRevert(output: string): CoreRevert | undefined;
 }
 
 /** How a management contract takes member keys. */

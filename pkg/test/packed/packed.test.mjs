@@ -2,7 +2,7 @@
 // project and runtime. In each the vectors pass that concern bytes.
 
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
@@ -86,9 +86,13 @@ for (const [name, bundle] of Object.entries(bundlers)) {
   });
 }
 
+test("the licence is in it, as it is for the whole project", () => {
+  const packed = readFileSync(join(project, "node_modules/@coterie/sdk/LICENSE"), "utf8");
+  assert.equal(packed, readFileSync(new URL("../../../LICENSE", import.meta.url), "utf8"));
+});
+
 test("publint finds nothing", async () => {
   const { publint } = await import("publint");
-  const { readFileSync } = await import("node:fs");
   const bytes = readFileSync(archive);
   const tarball = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
   const { messages } = await publint({ pack: { tarball }, strict: true });

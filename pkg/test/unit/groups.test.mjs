@@ -6,7 +6,7 @@ import { test } from "node:test";
 import * as sdk from "@coterie/sdk";
 
 import { ALICE, GROUP, KEY, hashOf, receipt } from "./lib/data.mjs";
-import { Refusal, drop, hang, withNode } from "./lib/node.mjs";
+import { Refusal, drop, hang, refuse, withNode } from "./lib/node.mjs";
 
 const handlers = {
   eth_chainId: "0x539",
@@ -36,6 +36,30 @@ test("a creation whose outcome is not known tells the group's id", async () => {
   const refused = () => { throw new Refusal(-50100, "Private from does not match enclave public key"); };
   await withNode({ ...handlers, eea_sendRawTransaction: refused }, async (node) => {
     await assert.rejects(clientOf(node).groups.create({ participants: [] }), sdk.EnclaveKeyMismatchError);
+  });
+});
+
+test("a group that the caller may not see can be created, and the node decides", async () => {
+  const refusals = [
+    refuse("UNAUTHORIZED", -40100, "Unauthorized", { detail: "no member" }),
+    new Refusal(-40100, "Unauthorized"),
+    new Refusal(-50100, "Privacy group must contain the enclave public key"),
+  ];
+  for (const refusal of refusals) {
+    const priv_call = () => { throw refusal; };
+    await withNode({ ...handlers, priv_call }, async (node) => {
+      const { privacyGroupId } = await clientOf(node).groups.create({ participants: [], privacyGroupId: GROUP });
+      assert.equal(privacyGroupId, GROUP);
+    });
+    const eea_sendRawTransaction = () => { throw refuse("GROUP_EXISTS"); };
+    await withNode({ ...handlers, priv_call, eea_sendRawTransaction }, async (node) => {
+      await assert.rejects(clientOf(node).groups.create({ participants: [], privacyGroupId: GROUP }), sdk.GroupExistsError);
+    });
+  }
+  const priv_call = () => { throw refuse("SYNCING", -32008); };
+  await withNode({ ...handlers, priv_call }, async (node) => {
+    await assert.rejects(clientOf(node).groups.create({ participants: [] }), sdk.NodeSyncingError);
+    assert.deepEqual(node.methods(), ["priv_call"]);
   });
 });
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { test } from "node:test";
 
-import { JsonRpcProvider } from "ethers";
+import { JsonRpcProvider, Network } from "ethers";
 import { createClient, fallback, http } from "viem";
 
 import * as sdk from "@coterie/sdk";
@@ -190,6 +190,30 @@ test("an HTTP error behind ethers is told by its status", async () => {
   });
 });
 
+/** What viem threw before it looked for an answer in such bodies. */
+const viemBefore = (details) => async () => {
+  throw Object.assign(new Error("HTTP request failed."), { status: 401, details });
+};
+
+test("what a node says with an HTTP error is found behind viem and ethers", async () => {
+  const refused = () => { throw new Refusal(-40100, "Unauthorized", { code: "UNAUTHORIZED", detail: "no member" }, 401); };
+  await withNode({ eth_chainId: refused }, async (node) => {
+    const provider = new JsonRpcProvider(node.url, undefined, { staticNetwork: Network.from(1), batchMaxCount: 1 });
+    const older = viemBefore(JSON.stringify({ code: -40100, message: "Unauthorized", data: { code: "UNAUTHORIZED", detail: "no member" } }));
+    for (const transport of [node.url, older, provider, createClient({ transport: http(node.url) })]) {
+      await assert.rejects(call(transport), (error) => {
+        assert.deepEqual([error.name, error.rpcCode, error.detail], ["GroupNotFoundError", -40100, "no member"]);
+        return error.message === "Unauthorized (no member)";
+      });
+    }
+    provider.destroy();
+  });
+  // No answer of a node, whatever it is.
+  for (const body of ["null", "7", '{"error":7}', '{"code":1}', "{"]) {
+    await assert.rejects(call(viemBefore(body)), sdk.UnauthorizedError);
+  }
+});
+
 test("headers that do not come, or hang, are bounded like the answer", async () => {
   await withNode({ eth_chainId: "0x1" }, async (node) => {
     const headers = () => new Promise(() => {});
@@ -295,7 +319,7 @@ test("refusals have a class, by the node's word and by Besu's message", async ()
     ["ENCLAVE_UNAVAILABLE", sdk.EnclaveUnavailableError], ["JOINING", sdk.NodeSyncingError], ["SYNCING", sdk.NodeSyncingError],
     ["CHAIN_SYNCING", sdk.NodeSyncingError], ["BLOCK_NOT_FOLLOWED", sdk.NodeSyncingError], ["CHAIN_UNAVAILABLE", sdk.ChainUnavailableError],
     ["CHAIN_REFUSED", sdk.ChainUnavailableError], ["CHAIN_STATE_PRUNED", sdk.ChainUnavailableError],
-    ["METHOD_NOT_ENABLED", sdk.MethodDisabledError], ["METHOD_NOT_FOUND", sdk.MethodDisabledError], ["UNAUTHORIZED", sdk.UnauthorizedError],
+    ["METHOD_NOT_ENABLED", sdk.MethodDisabledError], ["METHOD_NOT_FOUND", sdk.MethodDisabledError], ["NOT_PERMITTED", sdk.UnauthorizedError],
     ["INVALID_PARAMS", sdk.InvalidParamsError], ["INVALID_GROUP_ID", sdk.InvalidParamsError], ["LIMIT_EXCEEDED", sdk.LimitExceededError],
     ["BLOCK_UNKNOWN", sdk.BlockNotFoundError], ["NOT_A_MARKER", sdk.NotAMarkerError], ["HALTED", sdk.CallRevertedError],
     ["REVERTED", sdk.CallRevertedError], ["TOO_MANY_PUBLIC_READS", sdk.CallRevertedError], ["MARKER_INTRINSIC_GAS", sdk.MarkerRefusedError],
@@ -316,6 +340,11 @@ test("refusals have a class, by the node's word and by Besu's message", async ()
         return true;
       });
     }
+    // Of a token the node says no more than that; of a group that the caller may not see, which.
+    answer = refuse("UNAUTHORIZED", -40100, "Unauthorized");
+    await assert.rejects(call(node.url), exact(sdk.UnauthorizedError, "UNAUTHORIZED"));
+    answer = refuse("UNAUTHORIZED", -40100, "Unauthorized", { detail: "no member" });
+    await assert.rejects(call(node.url), exact(sdk.GroupNotFoundError, "GROUP_UNKNOWN"));
     for (const [code, message, kind] of [
       [-50100, "Flexible Privacy group does not exist.", sdk.GroupNotFoundError],
       [-50100, "Error finding flexible privacy group", sdk.GroupNotFoundError],

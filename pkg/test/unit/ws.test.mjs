@@ -246,6 +246,93 @@ test("headers go with each connection, made anew", async () => {
   }, { headers: { authorization: "sec\nret" } });
 });
 
+/** Handlers of a node that knows tokens; `ended` are the connections whose token has. */
+function guarded(more = {}) {
+  const ended = new Set();
+  const executed = [];
+  const admit = (socket, answer) => {
+    if (ended.has(socket)) throw new Refusal(-40100, "Unauthorized", { code: "UNAUTHORIZED" });
+    return answer();
+  };
+  const fine = ([number], socket) => admit(socket, () => executed.push(number) && number);
+  return { ended, executed, handlers: { fine, ...more } };
+}
+
+const FRESH = { headers: async () => ({ authorization: "Bearer fresh" }) };
+
+test("what a node refuses because the token has ended goes over a new connection", async () => {
+  let answer;
+  const slow = () => new Promise((resolve) => (answer = resolve));
+  const { ended, executed, handlers } = guarded({ slow });
+  await withClient(handlers, async (node, rpc, transport) => {
+    const told = [];
+    transport.privSubscribe([GROUP, "logs", {}], (isTold) => told.push(isTold));
+    await eventually("it is told of logs", () => told.length === 1);
+    const waits = rpc.rpc("slow", []);
+    await eventually("it has arrived", () => answer);
+    for (const socket of node.sockets) ended.add(socket);
+    const all = Promise.all([1, 2, 3].map((number) => rpc.rpc("fine", [number])));
+    await eventually("they are refused", () => node.count("fine") === 3);
+    // What the node executes keeps the connection, over which nothing more is asked.
+    const later = rpc.rpc("fine", [4]);
+    answer("at last");
+    assert.equal(await waits, "at last");
+    assert.deepEqual([await all, await later], [[1, 2, 3], 4]);
+    assert.deepEqual([...executed].sort(), [1, 2, 3, 4]);
+    assert.equal(node.upgrades.length, 2);
+    await eventually("it is told of logs again", () => told.at(-1) && told.length === 3);
+    assert.deepEqual([...node.subscriptions.values()].map(({ size }) => size), [1]);
+  }, FRESH);
+});
+
+test("a node that closes the connection of an ended token fails only what was in flight", async () => {
+  const { ended, executed, handlers } = guarded({ slow: () => hang });
+  await withClient(handlers, async (node, rpc) => {
+    const waits = rpc.rpc("slow", []);
+    waits.catch(() => {});
+    await eventually("it has arrived", () => node.count("slow") === 1);
+    for (const socket of node.sockets) ended.add(socket);
+    const refused = rpc.rpc("fine", [1]);
+    await eventually("it is refused", () => node.count("fine") === 1);
+    node.cut(1008, "not authorized any more");
+    await assert.rejects(waits, sdk.ConnectionError);
+    assert.equal(await refused, 1);
+    assert.deepEqual([executed, node.upgrades.length], [[1], 2]);
+  }, FRESH);
+});
+
+test("a refusal is an error where a new connection would not help", async () => {
+  const unauthorized = (data) => () => { throw new Refusal(-40100, "Unauthorized", data); };
+  const token = unauthorized({ code: "UNAUTHORIZED" });
+  const group = unauthorized({ code: "UNAUTHORIZED", detail: "no member" });
+  const attempts = async (refuses, options, kind) => {
+    await withClient({ refuses, fine: 1 }, async (node, rpc) => {
+      await assert.rejects(rpc.rpc("refuses", []), (error) => error.constructor === kind);
+      assert.equal(await rpc.rpc("fine", []), 1);
+      assert.equal(node.upgrades.length, node.count("refuses"));
+      return node.upgrades.length;
+    }, options).then((count) => assert.equal(count, refuses === token && options === FRESH ? 2 : 1));
+  };
+  await attempts(token, FRESH, sdk.UnauthorizedError);
+  await attempts(token, { headers: { authorization: "Bearer of old" } }, sdk.UnauthorizedError);
+  await attempts(group, FRESH, sdk.GroupNotFoundError);
+});
+
+test("what was refused does not outlive close", async () => {
+  const { ended, handlers } = guarded({ slow: () => hang });
+  await withClient(handlers, async (node, rpc, transport) => {
+    const waits = rpc.rpc("slow", []);
+    waits.catch(() => {});
+    await eventually("it has arrived", () => node.count("slow") === 1);
+    for (const socket of node.sockets) ended.add(socket);
+    const refused = rpc.rpc("fine", [1]);
+    refused.catch(() => {});
+    await eventually("it is refused", () => node.count("fine") === 1);
+    transport.close();
+    for (const each of [waits, refused]) await assert.rejects(each, sdk.ConnectionError);
+  }, FRESH);
+});
+
 test("a server that opens no WebSocket says why", async () => {
   const answers = [[401, sdk.UnauthorizedError], [403, sdk.UnauthorizedError], [404, sdk.HttpError], [503, sdk.HttpError]];
   for (const [status, kind] of answers) {

@@ -24,8 +24,8 @@ export async function startChain() {
 
 /** A node with some enclave keys and an `[rpc.auth]` section. */
 export class GuardedNode {
-  /** `auth` are the section's lines; `files` are written beside the configuration. */
-  static async start(chain, auth, files = {}, names = ["a", "b"]) {
+  /** `auth` and `enclave` are lines of those sections; `files` are written beside the configuration. */
+  static async start(chain, auth, files = {}, names = ["a", "b"], enclave = "port = 0") {
     const dir = temporaryDirectory();
     const node = new GuardedNode();
     node.dir = dir;
@@ -55,7 +55,7 @@ port = ${port}
 ${auth}
 
 [enclave]
-port = 0
+${enclave}
 keys = [${names.map((name) => `{ file = "${name}.key" }`).join(", ")}]
 
 [log]
