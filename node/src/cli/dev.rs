@@ -40,6 +40,10 @@ pub(super) fn run(args: &DevArgs) -> Result<()> {
             stopped.await;
         }
         network.stop().await;
+        if let Some(path) = &args.ready_file {
+            // It tells of what is not there any more.
+            ready::remove(path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
         written
     })
 }

@@ -22,7 +22,11 @@ const FILE_BYTES_MAX: u64 = 64 << 10;
 /// Does what was typed.
 pub(super) fn run(command: KeysCommand) -> Result<()> {
     match command {
-        KeysCommand::Generate { path, kind: KeyKind::Enclave, password_file } => {
+        KeysCommand::Generate { mut path, kind: KeyKind::Enclave, password_file } => {
+            // As it will be called: `alice.key` names the pair of `alice`.
+            if path.extension().is_some_and(|it| it == "key") {
+                path.set_extension("");
+            }
             out::line(generate_enclave_key(&path, password_file.as_deref())?)?;
         }
         KeysCommand::Generate { path, kind: KeyKind::Marker, password_file } => {

@@ -25,7 +25,7 @@ use crate::{
     chain::ChainError,
     enclave::{AskError, DistributeError},
     service::{HealError, MarkerRefused, ReadError, SendError, WatchError},
-    state::StateError,
+    state::{Corruption, StateError},
 };
 
 /// Besu's number for everything that has to do with privacy.
@@ -399,6 +399,10 @@ pub fn read(what: Read, cause: &ReadError) -> ErrorObjectOwned {
         | Read::GroupStatus => read_answer(what, cause),
     };
     let detail = match cause {
+        // The caller can tell the operator.
+        ReadError::State(StateError::Corrupt(Corruption::NotReproduced(_))) => {
+            Some(cause.to_string())
+        }
         ReadError::State(_) => None,
         ReadError::NotAMember(_)
         | ReadError::NotTheCallersKey(_)

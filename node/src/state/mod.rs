@@ -105,8 +105,11 @@ pub enum Corruption {
     /// A key or value of this table does not decode.
     #[error("an entry of table {} does not decode", .0.name())]
     BadRecord(Table),
-    /// Executing a marker's transaction again comes to something else than was stored.
-    #[error("executing the transaction of marker {0} again does not give its receipt")]
+    /// Executing a marker's transaction again comes to something else than was stored, or cannot be
+    /// done without a payload that is lost.
+    #[error(
+        "the transaction of marker {0} cannot be executed again as it was: when payloads were lost, bring back a backup of them or have the operator take the group's history over again (`coterie heal`)"
+    )]
     NotReproduced(B256),
     /// The database has no format number, or one that never was.
     #[error("the format number is missing")]
