@@ -246,7 +246,7 @@ export interface Groups {
   participants(query: GroupQuery): Promise<EnclaveKey[]>;
   /**
    * The groups that have all of these members, or, with `exact`, no others. On a node with
-   * authentication the token's own key must be among them.
+   * authentication the token's own key must be among them, or the list is empty.
    *
    * @throws {EnclaveKeyMismatchError} it is not.
    *
