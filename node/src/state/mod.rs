@@ -49,9 +49,7 @@ pub enum StateError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Stored bytes do not decode, or something that must be there is not: rebuild.
-    #[error(
-        "private state is corrupt: {0}; delete the state directory to rebuild it from the chain and the payloads"
-    )]
+    #[error("private state is corrupt: {0}; {advice}", advice = .0.advice())]
     Corrupt(Corruption),
     /// Written by a newer version of the node.
     #[error(
@@ -107,13 +105,30 @@ pub enum Corruption {
     BadRecord(Table),
     /// Executing a marker's transaction again comes to something else than was stored, or cannot be
     /// done without a payload that is lost.
-    #[error(
-        "the transaction of marker {0} cannot be executed again as it was: when payloads were lost, bring back a backup of them or have the operator take the group's history over again (`coterie heal`)"
-    )]
+    #[error("executing the transaction of marker {0} again does not give its receipt")]
     NotReproduced(B256),
     /// The database has no format number, or one that never was.
     #[error("the format number is missing")]
     NoFormat,
+}
+
+impl Corruption {
+    /// What to do. State without its payloads must not be deleted: nothing could rebuild it.
+    const fn advice(&self) -> &'static str {
+        match self {
+            Self::NotReproduced(_) => {
+                "if payloads were lost, bring back a backup of them or take the group's history over again with `coterie heal`; if not, delete the state directory to rebuild it from the chain and the payloads"
+            }
+            Self::MissingNode(_)
+            | Self::BadNode(_)
+            | Self::TrieShape
+            | Self::MissingCode(_)
+            | Self::BadRecord(_)
+            | Self::NoFormat => {
+                "delete the state directory to rebuild it from the chain and the payloads"
+            }
+        }
+    }
 }
 
 /// Limits of the state layer.

@@ -202,6 +202,9 @@ async fn a_trace_without_its_payload_says_that_the_outcome_is_not_reproduced() {
         panic!("{traced:?}");
     };
     assert_eq!(of, marker);
+    // Not to delete what could not be rebuilt.
+    let text = StateError::Corrupt(Corruption::NotReproduced(of)).to_string();
+    assert!(text.contains("if payloads were lost, bring back"), "{text}");
     let unknown = service.trace_transaction(&tenant, GROUP, B256::repeat_byte(0xee)).await;
     assert_eq!(unknown.unwrap(), None);
 }
