@@ -52,11 +52,12 @@ impl Service {
         let Some(payload) = self.view.enclave.receive(key).await? else { return Ok(None) };
         let transaction = transaction(&payload);
         let group = transaction.as_ref().map(|signed| signed.transaction.group_id());
-        // A history that was taken over before has said what there is to say of this block.
-        let waits = group.is_some_and(|group| {
-            joining.binary_search(&group).is_ok()
-                && !self.view.following.is_covered(group, mined.block)
-        });
+        let waits = match group {
+            Some(group) if joining.binary_search(&group).is_ok() => {
+                !self.is_settled(group, mined.block)?
+            }
+            Some(_) | None => false,
+        };
         // Whether a group waits for its history is for its members.
         if waits && self.may_see(tenant, group, mined.block)? {
             return Ok(None);
@@ -349,11 +350,14 @@ impl Service {
         }
         let mined = self.view.chain.mined(marker).await?;
         // It has none yet where the history is waited for.
-        let is_covered = |group| {
-            mined.as_ref().is_some_and(|it| self.view.following.is_covered(group, it.block))
-        };
-        if receipt.group.is_some_and(|it| self.view.is_joining(it) && !is_covered(it)) {
-            return Ok(None);
+        if let Some(group) = receipt.group.filter(|group| self.view.is_joining(*group)) {
+            let settled = match &mined {
+                Some(mined) => self.is_settled(group, mined.block)?,
+                None => false,
+            };
+            if !settled {
+                return Ok(None);
+            }
         }
         // It decided by coming first, but could not be read then, or is not in a history.
         let reason = match mined {
@@ -362,6 +366,14 @@ impl Service {
             None => Reason::Late,
         };
         Ok(Some(Arc::new(Receipt { marker, reason, decided_by: None, ..receipt.clone() })))
+    }
+
+    /// Whether what became of the group's markers in this block is known here although the group
+    /// waits for a history: this node has followed the group, or taken a history over, up to there or
+    /// further. A history that is only accepted has not brought its records yet.
+    fn is_settled(&self, group: GroupId, block: BlockRef) -> Result<bool, StateError> {
+        let last = self.view.state.group_at(group, u64::MAX)?;
+        Ok(last.is_some_and(|record| record.block.number >= block.number))
     }
 
     /// Why a marker that comes from its payload's marker signer, in a block that was followed, has
