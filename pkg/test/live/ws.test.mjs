@@ -134,7 +134,10 @@ test("a thousand logs come once each over broken connections and nodes that rest
     assert.deepEqual(seen.map(numberOf), Array.from({ length: LOGS }, (_, index) => index + 1), what);
     assert.deepEqual(seen, await a.getLogs({ privacyGroupId, address }), what);
     assert.ok(way.breaks > 20, `only ${way.breaks} breaks, ${what}`);
-    assert.ok(failed.every((error) => error instanceof sdk.ConnectionError), what);
+    // A node that stops refuses new WebSockets with 503.
+    const isPassing = (error) => error instanceof sdk.ConnectionError || error.status === 503;
+    const others = failed.filter((error) => !isPassing(error));
+    assert.deepEqual(others, [], what);
   } finally {
     transport.close();
     await network.stop();
