@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
@@ -13,8 +13,8 @@ import { sameReceipt, sameRoot } from "./lib/checks.mjs";
 import { EventEmitter, MANAGEMENT, management } from "./lib/contracts.mjs";
 import { executionScenarios } from "./lib/execution.mjs";
 import { lifecycleScenarios } from "./lib/lifecycle.mjs";
-import { coterie, randomGroup } from "./lib/network.mjs";
-import { startSeparate } from "./lib/nodes.mjs";
+import { coterie, randomGroup, temporaryDirectory } from "./lib/network.mjs";
+import { startAnvil, startSeparate } from "./lib/nodes.mjs";
 import { refusalScenarios } from "./lib/refusals.mjs";
 import { ruleScenarios } from "./lib/rules.mjs";
 import { eventually } from "./lib/wait.mjs";
@@ -132,6 +132,33 @@ test("all nodes stop cleanly when asked, and find their state again", async () =
   for (const node of network.nodes) await node.stop();
   for (const node of network.nodes) await node.start();
   assert.equal(await sameRoot(group, created, [a, b, c]), root);
+});
+
+test("a node does not start on the state of another network, block or chain", async () => {
+  const [, , node] = network.nodes;
+  const definition = join(dirname(node.config), "..", "network.toml");
+  await node.stop();
+  // Each file is right again before the next is wrong.
+  const refused = async (file, from, to, reason) => {
+    const right = readFileSync(file, "utf8");
+    const wrong = right.replace(from, to);
+    assert.notEqual(wrong, right);
+    writeFileSync(file, wrong);
+    try {
+      await assert.rejects(node.start(), reason);
+    } finally {
+      writeFileSync(file, right);
+    }
+  };
+  await refused(definition, 'name = "test"', 'name = "other"', /state in this data directory is of another network/);
+  await refused(node.config, "[chain]", "[chain]\nfirst_block = 2", /followed from block 1 on, chain\.first_block is 2/);
+  const another = await startAnvil(temporaryDirectory());
+  try {
+    await refused(node.config, network.chain.url, another.url, /followed on another chain: its block 0 is 0x/);
+  } finally {
+    await another.process.stop();
+  }
+  await node.start();
 });
 
 // The last one: the node knows no other group any more.

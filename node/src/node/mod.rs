@@ -3,6 +3,7 @@
 //! No logic of its own. [`dev`] runs several nodes and a development chain in one process.
 
 pub mod dev;
+mod origin;
 
 use std::{
     net::SocketAddr,
@@ -12,13 +13,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use alloy_primitives::keccak256;
+use alloy_primitives::{B256, keccak256};
 use coterie_core::{EnclaveKey, NetworkDefinition};
 use tokio::{net::TcpListener, runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    chain::{Chain, ChainError},
+    chain::{BlockRef, Chain, ChainError},
     enclave::{
         ArrivalHook, EmbeddedEnclave, Enclave, EnclaveOptions, EnclaveUnavailable, StartError,
     },
@@ -97,6 +98,38 @@ pub enum NodeError {
         /// Of the chain.
         found: u64,
     },
+    /// The state is of a network with another definition.
+    #[error(
+        "the private state in this data directory is of another network: of the definition {found}, the one configured is {expected}; start with the definition that the state was made with, or name another node.data_dir"
+    )]
+    AnotherNetwork {
+        /// Hash of the configured definition.
+        expected: B256,
+        /// Hash of the definition that the state was made with.
+        found: B256,
+    },
+    /// The state was followed on another chain with the same id.
+    #[error(
+        "the private state in this data directory was followed on another chain: its block {} is {}, the chain has {found} there; check chain.url, or delete the state directory to follow this chain from the start",
+        .base.number,
+        .base.hash
+    )]
+    AnotherChain {
+        /// The block after which following began.
+        base: BlockRef,
+        /// The chain's block with that number.
+        found: B256,
+    },
+    /// Following began somewhere else than it is configured to.
+    #[error(
+        "the private state in this data directory was followed from block {found} on, chain.first_block is {expected}; set it back, or delete the state directory to follow the chain from there"
+    )]
+    AnotherFirstBlock {
+        /// The configured one.
+        expected: u64,
+        /// The one that the state was followed from.
+        found: u64,
+    },
     /// The chain did not answer.
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -162,6 +195,7 @@ impl Node {
         }
         let (listener, rpc_address) = listen(options.rpc_listen).await?;
         let state = State::open(store(options.state_dir.as_deref())?, options.state)?;
+        origin::check(&state, &definition, &*options.chain, options.follower.first_block).await?;
         let executor = Executor::new(Arc::clone(&definition), Genesis::of(&definition))?;
         let payloads_are_new = options.enclave.storage.is_new();
         let enclave = Arc::new(EmbeddedEnclave::start(options.enclave).await?);

@@ -257,6 +257,38 @@ impl State {
         Ok(self.inner.heads.read().followed)
     }
 
+    /// The block after which following began; `None` when nothing was followed.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails or is corrupt.
+    pub fn base(&self) -> Result<Option<BlockRef>, StateError> {
+        let Some(number) = self.first_canonical()? else { return Ok(None) };
+        Ok(self.canonical(number)?.map(|hash| BlockRef { number, hash }))
+    }
+
+    /// Hash of the definition of the network that this state is of, 32 bytes; `None` until it is set.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails or is corrupt.
+    pub fn network(&self) -> Result<Option<B256>, StateError> {
+        let hash = self.inner.store.get(Table::Meta, schema::NETWORK_KEY)?;
+        hash.map(|hash| schema::parse_hash(Table::Meta, &hash)).transpose()
+    }
+
+    /// Remembers of which network this state is, by the hash of its definition.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub fn set_network(&self, definition: B256) -> Result<(), StateError> {
+        let _writing = self.inner.writing.lock();
+        let mut batch = Batch::default();
+        batch.put(Table::Meta, schema::NETWORK_KEY, definition.0);
+        Ok(self.inner.store.commit(batch)?)
+    }
+
     /// Hash of the followed block with this number.
     ///
     /// # Errors
@@ -340,6 +372,20 @@ impl State {
             }
         }
         Ok(records)
+    }
+
+    /// The canonical record of the group in block `number`; `None` when the block did nothing to it.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails or is corrupt.
+    pub fn group_block(
+        &self,
+        group: GroupId,
+        number: u64,
+    ) -> Result<Option<GroupBlock>, StateError> {
+        let Some(hash) = self.canonical(number)? else { return Ok(None) };
+        self.record(group, BlockRef { number, hash })
     }
 
     /// All groups with a canonical record, ascending; also those of which no transaction counted

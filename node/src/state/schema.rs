@@ -44,6 +44,8 @@ pub(super) const FORMAT: u64 = 2;
 pub(super) const FORMAT_KEY: &[u8] = b"format";
 /// Key of the last followed block.
 pub(super) const FOLLOWED_KEY: &[u8] = b"followed";
+/// Key of the hash of the network's definition.
+pub(super) const NETWORK_KEY: &[u8] = b"network";
 
 #[derive(RlpEncodable, RlpDecodable)]
 struct StoredHeader {

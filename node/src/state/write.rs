@@ -327,7 +327,7 @@ impl State {
         }
     }
 
-    fn first_canonical(&self) -> Result<Option<u64>, StateError> {
+    pub(super) fn first_canonical(&self) -> Result<Option<u64>, StateError> {
         let first = self.inner.store.range(Table::Canonical, &[], &schema::after(&[]), 1)?.pop();
         let number = first.map(|(key, _)| <[u8; 8]>::try_from(&*key).map(u64::from_be_bytes));
         number.transpose().map_err(|_| StateError::Corrupt(Corruption::BadRecord(Table::Canonical)))
