@@ -41,11 +41,14 @@ impl Service {
         // Read before the receipt is looked for: a history that is taken over in between must not
         // look as if the payload had come too late.
         let joining = self.view.following.joining.borrow().clone();
+        let head = self.view.followed();
         if let Some((block, receipt)) = self.stored(marker)? {
             return self.shown(tenant, block, receipt).await;
         }
-        // On another branch, or not there yet: nothing was decided.
-        if self.view.state.canonical(mined.block.number)? != Some(mined.block.hash) {
+        // Not there yet, or on another branch: nothing was decided.
+        let followed = head.is_some_and(|head| mined.block.number <= head.number)
+            && self.view.state.canonical(mined.block.number)? == Some(mined.block.hash);
+        if !followed {
             return Ok(None);
         }
         // Followed, but it was not readable then. If it is now, it came too late.
@@ -202,7 +205,7 @@ impl Service {
     /// known here, and is not in the history that was taken over since, says so: as it would when
     /// the state is rebuilt.
     fn stored(&self, marker: B256) -> Result<Option<(BlockRef, Receipt)>, StateError> {
-        let Some((block, receipt)) = self.view.state.receipt(marker)? else { return Ok(None) };
+        let Some((block, receipt)) = self.view.receipt(marker)? else { return Ok(None) };
         // What a marker says by itself, whatever the group's history is.
         let by_itself = matches!(
             receipt.reason,
@@ -212,8 +215,8 @@ impl Service {
         let Some(group) = receipt.group.filter(|_| !by_itself).filter(covered) else {
             return Ok(Some((block, receipt)));
         };
-        let records = self.view.state.group_blocks(group, block.number, block.number, 1)?;
-        let mut markers = records.iter().flat_map(|record| &record.markers);
+        let record = self.view.state.record(group, block)?;
+        let mut markers = record.iter().flat_map(|record| &record.markers);
         let receipt = match markers.any(|it| it.marker == marker) {
             true => receipt,
             false => {
@@ -230,7 +233,7 @@ impl Service {
         tenant: &Tenant,
         marker: B256,
     ) -> Result<Option<PrivateTransactionInfo>, ReadError> {
-        let (key, of_group) = match self.view.state.receipt(marker)? {
+        let (key, of_group) = match self.view.receipt(marker)? {
             Some((block, receipt)) => {
                 (receipt.payload, self.may_see_receipt(tenant, &receipt, block)?)
             }

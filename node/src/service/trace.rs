@@ -41,12 +41,11 @@ impl Service {
         let sight = self.sight(tenant, group, Use::Trace)?;
         // Refuses who may see nothing, whether or not there is such a marker.
         self.block_in((tenant, Use::Trace), group, BlockId::Latest).await?;
-        let Some((block, receipt)) = self.view.state.receipt(marker)? else { return Ok(None) };
+        let Some((block, receipt)) = self.view.receipt(marker)? else { return Ok(None) };
         if receipt.group != Some(group) || !sight.covers(block.number) || !ran(receipt.reason) {
             return Ok(None);
         }
-        let records = self.view.state.group_blocks(group, block.number, block.number, 1)?;
-        let Some(record) = records.first() else { return Ok(None) };
+        let Some(record) = self.view.state.record(group, block)? else { return Ok(None) };
         let Some(at) = record.markers.iter().position(|it| it.marker == marker) else {
             return Ok(None);
         };

@@ -13,7 +13,7 @@ use crate::{
     chain::{BlockId, BlockRef, Chain, ChainError, Header, PublicRead, PublicValue},
     enclave::Enclave,
     executor::{Executor, Fault, GroupFacts, PublicReads},
-    state::{EMPTY_ROOT, GroupBlock, Snapshot, State, StateError},
+    state::{EMPTY_ROOT, GroupBlock, Receipt, Snapshot, State, StateError},
 };
 
 /// Facts of this many states are remembered.
@@ -170,6 +170,14 @@ impl View {
             Some(followed) => self.group(group, followed.number),
             None => Ok(None),
         }
+    }
+
+    /// The receipt of a marker in a block up to the followed head. What is committed and not told
+    /// yet is not there: members are judged as of the head, and would be judged too early.
+    pub(super) fn receipt(&self, marker: B256) -> Result<Option<(BlockRef, Receipt)>, StateError> {
+        let found = self.state.receipt(marker)?;
+        let head = self.followed();
+        Ok(found.filter(|(block, _)| head.is_some_and(|head| block.number <= head.number)))
     }
 
     /// The group's records from block `from` to `to`.

@@ -231,3 +231,20 @@ async fn logs_of_too_many_bytes_are_refused() {
     let refused = search(2).await;
     assert!(matches!(refused, Err(ReadError::TooMuch { of: "bytes of logs", .. })), "{refused:?}");
 }
+
+#[tokio::test]
+async fn what_is_committed_and_not_told_as_followed_is_not_answered() {
+    let state = State::open(Arc::new(MemoryStore::new()), StateOptions::default()).unwrap();
+    let followed = watch::Sender::new(None);
+    let service = service_of(state.clone(), &followed, ServiceOptions::default()).await;
+    let tenant = service.default_tenant();
+    for number in 0..3 {
+        let marker = B256::from(U256::from(number));
+        state.commit(commit(number)).unwrap();
+        // A member that the block adds is none as of the head.
+        let early = service.receipt(&tenant, marker).await.unwrap();
+        assert!(early.is_none(), "{early:?}");
+        followed.send_replace(state.followed().unwrap());
+        assert_eq!(service.receipt(&tenant, marker).await.unwrap().unwrap().marker, marker);
+    }
+}
