@@ -402,8 +402,8 @@ pub(super) fn may_replace(
     let Some(followed) = context.state.followed()? else { return Ok(()) };
     let Some(held) = context.state.group_at(group, followed.number)? else { return Ok(()) };
     let created = held.created.number;
-    let held = context.state.group_blocks(group, created, created, 1)?;
-    let (held, offered) = (creation(&held), creation(&taken.executed.records));
+    let held = context.state.group_block(group, created)?;
+    let (held, offered) = (creation(held.as_slice()), creation(&taken.executed.records));
     let (Some(held), Some(offered)) = (held, offered) else { return Ok(()) };
     match offered.cmp(&held) {
         Ordering::Less => Ok(()),

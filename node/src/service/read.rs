@@ -243,7 +243,7 @@ impl Service {
                 // Reading does not wait: without this nothing could end it, or come in between.
                 tokio::task::yield_now().await;
                 let before = logs.len();
-                for record in self.view.state.group_blocks(group, number, number, 1)? {
+                if let Some(record) = self.view.state.group_block(group, number)? {
                     self.collect(&record, &filter, &mut logs)?;
                 }
                 let new = logs.iter().skip(before);
@@ -286,7 +286,8 @@ impl Service {
     ) -> Result<(), ReadError> {
         let mut log_index = 0;
         for marker in record.markers.iter().filter(|marker| marker.reason == Reason::Executed) {
-            let Some((_, receipt)) = self.view.state.receipt(marker.marker)? else { continue };
+            let receipt = self.view.state.receipt_in(marker.marker, record.block.hash)?;
+            let Some(receipt) = receipt else { continue };
             for log in receipt.logs {
                 if matches(filter, &log) {
                     logs.push(PrivateLog {

@@ -179,8 +179,8 @@ impl Service {
             let Some(hash) = self.view.state.canonical(number)? else { continue };
             let block = self.view.chain.block(BlockId::Hash(hash)).await?;
             let block = block.ok_or(ReadError::BlockUnknown)?;
-            let records = self.view.state.group_blocks(group, number, number, 1)?;
-            let record = records.first();
+            let record = self.view.state.record(group, BlockRef { number, hash })?;
+            let record = record.as_ref();
             let markers = record.iter().flat_map(|record| &record.markers);
             let known: HashMap<B256, &GroupMarker> = markers.map(|it| (it.marker, it)).collect();
             for marker in &block.markers {
