@@ -149,20 +149,20 @@ impl Network {
     async fn announce(&self, url: &str) {
         let info = self.party_info().encode().into();
         let answer = self.client.post(url, "/partyinfo", info, SHORT_ANSWER_BYTES_MAX).await;
-        match answer {
-            Ok(answer) if answer.status.is_success() => self.directory.reached(url),
-            Ok(answer) => {
-                tracing::debug!(
-                    url,
-                    reason = answer.reason(),
-                    "a peer did not take our party information"
-                );
-                self.directory.failed(url);
+        let reason = match answer {
+            Ok(answer) if answer.status.is_success() => {
+                if self.directory.reached(url) {
+                    tracing::info!(url, "a peer is reached");
+                }
+                return;
             }
-            Err(error) => {
-                tracing::debug!(url, %error, "a peer is not reached");
-                self.directory.failed(url);
-            }
+            Ok(answer) => format!("it took no party information: {}", answer.reason()),
+            Err(error) => error.to_string(),
+        };
+        if self.directory.failed(url) {
+            tracing::warn!(url, reason, "a peer is not reached; trying on");
+        } else {
+            tracing::debug!(url, reason, "a peer is not reached");
         }
     }
 

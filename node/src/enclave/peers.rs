@@ -24,6 +24,9 @@ const FAILURES_MAX: u32 = 20;
 pub(super) const URL_BYTES_MAX: usize = 256;
 /// First wait after a failure; doubles up to the interval.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
+/// Failures in a row, about 4 s of them at first, after which the operator is told that a peer is
+/// not reached: one that restarts is not worth a warning.
+const FAILURES_TOLD: u32 = 5;
 
 /// What was learned by meeting a peer.
 #[derive(Clone, Debug)]
@@ -63,6 +66,28 @@ struct Node {
     configured: bool,
     failures: u32,
     next: Instant,
+    told: Told,
+}
+
+/// What the operator was last told of an address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Reached,
+    Lost,
+}
+
+impl Node {
+    const fn new(configured: bool, next: Instant) -> Self {
+        Self { configured, failures: 0, next, told: Told::Nothing }
+    }
+
+    /// Whether the operator, who configured it, is to be told this and was not yet.
+    fn tell(&mut self, what: Told) -> bool {
+        let news = self.told != what;
+        self.told = what;
+        news && self.configured
+    }
 }
 
 impl Directory {
@@ -76,7 +101,7 @@ impl Directory {
         let nodes = configured
             .iter()
             .filter(|url| **url != own_url)
-            .map(|url| (url.clone(), Node { configured: true, failures: 0, next: now }))
+            .map(|url| (url.clone(), Node::new(true, now)))
             .collect();
         Self {
             own_url,
@@ -103,10 +128,7 @@ impl Directory {
         }
         let learned = inner.nodes.values().filter(|node| !node.configured).count();
         if learned < self.peers_max {
-            inner.nodes.insert(
-                url.to_owned(),
-                Node { configured: false, failures: 0, next: Instant::now() },
-            );
+            inner.nodes.insert(url.to_owned(), Node::new(false, Instant::now()));
         }
     }
 
@@ -176,12 +198,13 @@ impl Directory {
         next.map_or(self.interval, |next| next.saturating_duration_since(now).min(self.interval))
     }
 
-    /// A contact worked.
-    pub(super) fn reached(&self, url: &str) {
-        if let Some(node) = self.inner.write().nodes.get_mut(url) {
-            node.failures = 0;
-            node.next = Instant::now() + self.interval;
-        }
+    /// A contact worked. Whether that is news to the operator.
+    pub(super) fn reached(&self, url: &str) -> bool {
+        let mut inner = self.inner.write();
+        let Some(node) = inner.nodes.get_mut(url) else { return false };
+        node.failures = 0;
+        node.next = Instant::now() + self.interval;
+        node.tell(Told::Reached)
     }
 
     /// The peer called us: if it was not reached before, it is tried at once.
@@ -194,19 +217,21 @@ impl Directory {
     }
 
     /// A contact failed: it is tried again soon, then less often; one that nobody configured is
-    /// forgotten in the end.
-    pub(super) fn failed(&self, url: &str) {
+    /// forgotten in the end. Whether the operator should be told.
+    pub(super) fn failed(&self, url: &str) -> bool {
         let mut inner = self.inner.write();
-        let Some(node) = inner.nodes.get_mut(url) else { return };
+        let Some(node) = inner.nodes.get_mut(url) else { return false };
         node.failures = node.failures.saturating_add(1);
         let wait = RETRY_FIRST
             .saturating_mul(1 << node.failures.min(16).saturating_sub(1))
             .min(self.interval);
         node.next = Instant::now() + wait;
+        let news = node.failures >= FAILURES_TOLD && node.tell(Told::Lost);
         if !node.configured && node.failures > FAILURES_MAX {
             inner.nodes.remove(url);
             inner.keys.retain(|_, holder| holder.url != url);
         }
+        news
     }
 }
 
@@ -287,6 +312,21 @@ mod tests {
         }
         assert_eq!(directory.told(10), ["http://a/"]);
         assert!(directory.holder(&[1; 32]).is_some() && directory.holder(&[2; 32]).is_none());
+    }
+
+    #[test]
+    fn the_operator_is_told_once_that_a_configured_peer_is_lost_and_once_that_it_is_back() {
+        let directory = directory(10);
+        directory.learn("http://b/");
+        let fail = |url, times: u32| (0..times).filter(|_| directory.failed(url)).count();
+        // A peer that is not up yet is no news for a while.
+        assert_eq!(fail("http://a/", FAILURES_TOLD - 1), 0);
+        assert!(directory.reached("http://a/") && !directory.reached("http://a/"));
+        assert_eq!(fail("http://a/", FAILURES_TOLD - 1), 0);
+        assert_eq!(fail("http://a/", 100), 1);
+        assert!(directory.reached("http://a/"));
+        // What others name may be anything.
+        assert!(!directory.reached("http://b/") && fail("http://b/", FAILURES_TOLD) == 0);
     }
 
     #[test]

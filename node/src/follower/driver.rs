@@ -89,6 +89,23 @@ impl FollowError {
     }
 }
 
+/// How far following has come, as the log tells it.
+#[derive(Default)]
+struct Progress {
+    told: Option<(Instant, BlockRef)>,
+}
+
+impl Progress {
+    /// Tells it, unless it was told within a minute or is as it was.
+    fn tell(&mut self, followed: Option<BlockRef>) {
+        let Some(followed) = followed else { return };
+        if self.told.is_none_or(|(at, told)| at.elapsed() >= SAY_AGAIN && told != followed) {
+            tracing::info!(block = followed.number, hash = %followed.hash, "followed the chain");
+            self.told = Some((Instant::now(), followed));
+        }
+    }
+}
+
 /// Follows the chain.
 pub struct Follower {
     pub(super) chain: Arc<dyn Chain>,
@@ -124,6 +141,7 @@ pub struct Follower {
     ahead: Option<Ahead>,
     /// What the enclave said of the markers of a block that waits to be applied.
     asked: Option<(B256, Vec<Candidate>)>,
+    progress: Progress,
 }
 
 /// What a follower is made of.
@@ -185,6 +203,7 @@ impl Follower {
             resuming: Vec::new(),
             ahead: None,
             asked: None,
+            progress: Progress::default(),
         }
     }
 
@@ -264,6 +283,7 @@ impl Follower {
         // that the next step leaves.
         let mut waits = self.take_in().await?;
         while self.step().await? {
+            self.progress.tell(*self.followed.borrow());
             waits = self.take_in().await?;
         }
         waits.map_or(Ok(()), Err)
