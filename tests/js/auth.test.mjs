@@ -27,7 +27,7 @@ const now = () => Math.floor(Date.now() / 1000);
 
 /** A token by jose. Members of `claims` that are undefined are left out. */
 function sign(key, alg, claims, header = {}) {
-  const all = { permissions: ["priv:*", "eth:chainId"], exp: now() + 60, ...claims };
+  const all = { permissions: ["priv:*", "eth:chainId"], exp: now() + 600, ...claims };
   return new jose.SignJWT(all).setProtectedHeader({ alg, ...header }).sign(key);
 }
 
@@ -105,7 +105,7 @@ test("whatever is wrong with a token, the answer is the same", async () => {
     const [privacyUserId] = node.keys;
     const good = await token({ privacyUserId });
     assert.equal((await node.call(good, OWN)).status, 200);
-    const claims = { permissions: ["*:*"], privacyUserId, exp: now() + 60 };
+    const claims = { permissions: ["*:*"], privacyUserId, exp: now() + 600 };
     const unsecured = new jose.UnsecuredJWT(claims).encode();
     const [header, payload, signature] = good.split(".");
     const own = await jose.generateKeyPair("ES256", { extractable: true });
@@ -120,7 +120,7 @@ test("whatever is wrong with a token, the answer is the same", async () => {
       "other claims": `${header}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.${signature}`,
       expired: await token({ privacyUserId, exp: now() - 60 }),
       "without exp": await token({ privacyUserId, exp: undefined }),
-      "not yet": await token({ privacyUserId, nbf: now() + 60 }),
+      "not yet": await token({ privacyUserId, nbf: now() + 600 }),
       "a foreign enclave key": await token({ privacyUserId: Buffer.alloc(32, 1).toString("base64") }),
       "no enclave key": await token({ privacyUserId: "x" }),
       "more than 8 KiB": await token({ privacyUserId, x: "x".repeat(9000) }),

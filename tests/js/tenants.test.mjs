@@ -258,13 +258,20 @@ test("a WebSocket needs a token, and is closed when it ends", async () => {
     assert.equal(await upgrade(guarded.url, { authorization: "Bearer x.y.z" }), 401);
     const args = ["--key", `${path}.key.pem`, "--algorithm", "ES256", "--permission", "priv:*"];
     const key = ["--privacy-user-id", guarded.keys[0]];
-    const token = run("token", "sign", ...args, ...key, "--expires-in", "2");
-    const authorization = `Bearer ${token}`;
-    assert.equal(await upgrade(guarded.url, { authorization }), 101);
-    const provider = new Web3.providers.WebsocketProvider(url, { headers: { authorization } });
     let end;
-    provider.on("error", () => {});
-    provider.on("close", (event) => (end = event));
+    // A token may end before the second connection is there; then with another.
+    await eventually("a connection is there before its token ends", async () => {
+      const token = run("token", "sign", ...args, ...key, "--expires-in", "2");
+      const authorization = `Bearer ${token}`;
+      if ((await upgrade(guarded.url, { authorization })) !== 101) return false;
+      end = undefined;
+      return new Promise((resolve) => {
+        const provider = new Web3.providers.WebsocketProvider(url, { headers: { authorization } });
+        provider.on("error", () => resolve(false));
+        provider.on("connect", () => resolve(true));
+        provider.on("close", (event) => (end = event));
+      });
+    });
     await eventually("the connection is closed", () => end);
     assert.equal(end.code, 1008);
     assert.match(end.reason, /token/);

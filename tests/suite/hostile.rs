@@ -11,13 +11,16 @@ mod owners;
 mod rules;
 mod watching;
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use alloy_primitives::{Address, B256};
 use coterie_core::{EnclaveKey, GroupId, PayloadKey};
 use coterie_node::state::Reason;
 
 use crate::simulation::{Action, Draft, Pending, World};
+
+/// How long anything may take that is waited for.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The number of the account that owns every group here.
 const OWNER: u64 = 10;

@@ -245,7 +245,7 @@ mod tests {
             }
             assert_eq!(chain.pool_len(), 0);
             markers.submit(first, fields(1)).await.unwrap();
-            let deadline = std::time::Instant::now() + Duration::from_secs(10);
+            let deadline = std::time::Instant::now() + Duration::from_secs(60);
             let mut order = Vec::new();
             while order.len() < 2 && std::time::Instant::now() < deadline {
                 order.extend(mined(&chain).await.into_iter().map(|(payload, _)| payload));

@@ -161,7 +161,7 @@ test("the polling interval is the one that is set when it begins", async () => {
     polls = 0;
     const { subscription } = await subscribe(web3);
     // At the default of a second this would take longer than is waited.
-    await eventually("it polls quickly", () => polls > 25);
+    await eventually("it polls quickly", () => polls > 80);
     await subscription.unsubscribe();
   }
   await node.stop();

@@ -25,7 +25,9 @@ async function cast() {
   const [a, b, c] = members.map((_, index) => network.client(index));
   const keys = members.map(({ enclaveKey }) => sdk.enclaveKey(enclaveKey));
   const { privacyGroupId, receipt } = await a.groups.create({ participants: keys.slice(0, 2) });
-  const { address } = await a.deployContract({ privacyGroupId, data: EventEmitter.bytecode });
+  const { address, receipt: deployed } = await a.deployContract({ privacyGroupId, data: EventEmitter.bytecode });
+  // The other member's node may follow later than A's.
+  await b.waitForReceipt(deployed.transactionHash);
   return { a, b, c, keys, privacyGroupId, created: receipt, address };
 }
 
@@ -98,13 +100,21 @@ test("two clients that share a queue do not step on each other", async () => {
   const { privacyGroupId, address } = await cast();
   const nonces = sdk.memoryNonces();
   const clients = [0, 1].map((member) => network.client(member, 1, { nonces }));
-  const hashes = await Promise.all(
-    Array.from({ length: 20 }, (_, index) =>
-      clients[index % 2].sendTransaction({ privacyGroupId, to: address, data: store(index) }),
-    ),
-  );
-  // Two nodes publish by two keys, so the order on the chain is not the order of sending. At least
-  // none has the nonce of another.
+  // Two nodes publish by two keys, so the order on the chain is not the order of sending, and what
+  // came too early gives its nonce back: nothing is mined before all are sent. At least none has the
+  // nonce of another.
+  await network.chain.rpc("evm_setAutomine", false);
+  let hashes;
+  try {
+    hashes = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        clients[index % 2].sendTransaction({ privacyGroupId, to: address, data: store(index) }),
+      ),
+    );
+    await network.chain.mine();
+  } finally {
+    await network.chain.rpc("evm_setAutomine", true);
+  }
   const all = await Promise.all(hashes.map((hash) => eventually("it is readable", () => clients[0].getTransaction(hash))));
   assert.deepEqual(all.map(({ nonce }) => nonce).sort((x, y) => Number(x - y)), Array.from({ length: 20 }, (_, index) => BigInt(index)));
 });
@@ -141,6 +151,7 @@ test("members are added and removed", async () => {
   const theirs = await c.waitForReceipt(receipt.transactionHash);
   assert.equal(theirs.status, "success");
   assert.equal(await c.call({ privacyGroupId, to: address, data: VALUE }), word(7));
+  await b.waitForReceipt(receipt.transactionHash);
   for (const client of [a, b, c]) {
     assert.deepEqual([...(await client.groups.participants({ privacyGroupId }))].sort(), [...keys].sort());
   }
@@ -285,6 +296,8 @@ test("a payload is distributed, and its marker sent by oneself", async () => {
   assert.equal(copied.decidedBy, hash);
   assert.equal(copied.outcome, "executed");
 
+  // What A counts depends on what it has followed.
+  await a.waitForReceipt(stolen);
   const raw = sdk.signPrivateTransaction(
     { nonce: await a.getTransactionCount({ privacyGroupId }), chainId: network.chain.chainId, privateFrom: sdk.enclaveKey(network.members[0].enclaveKey), privacyGroupId, to: address, data: store(100) },
     network.keys[0],

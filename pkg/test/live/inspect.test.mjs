@@ -20,7 +20,7 @@ const store = (number) => `0x6057361d${word(number).slice(2)}`;
 
 test("an inspector sees accounts, traces, transactions and statuses of a group", async () => {
   const { members } = network;
-  const [a] = [network.client(0)];
+  const [a, b] = [network.client(0), network.client(1)];
   const [own, other, outside] = members.map(({ url }) => createInspector({ url }));
   const keys = members.map(({ enclaveKey }) => sdk.enclaveKey(enclaveKey));
   const { privacyGroupId } = await a.groups.create({ participants: keys.slice(0, 2) });
@@ -53,6 +53,8 @@ test("an inspector sees accounts, traces, transactions and statuses of a group",
     const { comparisons } = await own.groupStatus({ privacyGroupId });
     return comparisons.length === 1 && comparisons[0].agrees;
   });
+  // They may have compared an older state.
+  await b.waitForReceipt(hash);
   const [ours, theirs] = await Promise.all([own, other].map((it) => it.groupStatus({ privacyGroupId })));
   assert.deepEqual([ours.members, ours.stateRoot], [theirs.members, theirs.stateRoot]);
   assert.equal(ours.owner.toLowerCase(), sdk.accountAddress(network.keys[0]).toLowerCase());

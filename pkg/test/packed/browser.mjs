@@ -41,15 +41,19 @@ export async function serveFiles(root) {
   };
 }
 
+/** How long anything may take in a browser, its start among it. */
+const DEADLINE_MS = 120_000;
+
 /** A Chromium without a window. As root it has no sandbox. */
 export function launch() {
   const args = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
-  return chromium.launch({ executablePath: requireChromium(), args });
+  return chromium.launch({ executablePath: requireChromium(), args, timeout: DEADLINE_MS });
 }
 
 /** A page at this address; what goes wrong in it is kept in `problems`. */
 export async function open(browser, url) {
   const page = await browser.newPage();
+  page.setDefaultTimeout(DEADLINE_MS);
   const problems = [];
   page.on("pageerror", (error) => problems.push(String(error.stack ?? error)));
   page.on("console", (message) => {

@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const pkg = join(here, "../..");
-const DEADLINE_MS = 120_000;
+const DEADLINE_MS = 600_000;
 
 /** Runs a program to its end; when it fails the error has what it printed. */
 export async function execute(program, args, options = {}) {

@@ -33,7 +33,9 @@ function queue(count = 0n) {
   return it;
 }
 
-test("concurrent sends get consecutive nonces, one after another", async () => {
+test("concurrent sends get consecutive nonces, one after another", async (context) => {
+  // An answer of the node is relied on for a second.
+  context.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
   const it = queue(5n);
   let running = 0;
   const send = async (nonce) => {

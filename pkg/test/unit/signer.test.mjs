@@ -98,7 +98,7 @@ test("an aborted send does not wait for the signer, nor do those after it", asyn
     const own = digest(KEY);
     const client = clientOf(node, { ...own, signDigest: (hash) => (hanging ? new Promise(() => {}) : own.signDigest(hash)) });
     const stopped = [client.sendTransaction({ ...request, signal: AbortSignal.timeout(30) }), client.sendMarker(hashOf(7), { signal: AbortSignal.timeout(30) })];
-    for (const each of stopped) await assert.rejects(each, sdk.AbortError);
+    await Promise.all(stopped.map((each) => assert.rejects(each, sdk.AbortError)));
     hanging = false;
     await client.sendTransaction(request);
     await client.sendMarker(hashOf(7));

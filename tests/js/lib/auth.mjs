@@ -8,7 +8,7 @@ import { coterie, temporaryDirectory } from "./network.mjs";
 import { freePort } from "./nodes.mjs";
 import { Process } from "./process.mjs";
 
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 120_000;
 
 /** Runs the command line, and gives what it prints. */
 export const run = (...args) => execFileSync(coterie(), args, { encoding: "utf8" }).trim();

@@ -1,6 +1,7 @@
 // Members as separate processes, `coterie run` each, on a public chain that is not ours: anvil.
 
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, randomInt } from "node:crypto";
+import { createSocket } from "node:dgram";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { createRequire } from "node:module";
@@ -38,15 +39,34 @@ function anvilBinary() {
   return beside.resolve(`@foundry-rs/anvil-${process.platform}-${arch}/bin/${exe}`);
 }
 
-/** A port that was free a moment ago: peers must know each other's before any of them starts. */
-export function freePort() {
-  return new Promise((resolve, reject) => {
+// Below those that systems give to whoever asks for any port, also to connections: a port of ours is
+// nobody's before its node listens, nor while its node is down.
+const PORTS = [10_000, 32_000];
+
+/**
+ * A port for a node of this process: peers must know each other's before any of them starts. Other
+ * processes of tests take another one: the UDP port of the same number is held until this one ends.
+ */
+export async function freePort() {
+  for (;;) {
+    const port = randomInt(...PORTS);
+    const held = createSocket("udp4").unref();
+    const isOurs = await listens(held, (listening) => held.bind({ port, address: "127.0.0.1", exclusive: true }, listening));
     const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
+    const isFree = isOurs && (await listens(server, (listening) => server.listen(port, "127.0.0.1", listening)));
+    if (isFree) {
+      await new Promise((resolve) => server.close(resolve));
+      return port;
+    }
+    if (isOurs) held.close();
+  }
+}
+
+/** Whether something listens where it is told to; false when that is another's place. */
+function listens(it, listen) {
+  return new Promise((resolve, reject) => {
+    it.once("error", (error) => (["EADDRINUSE", "EACCES"].includes(error.code) ? resolve(false) : reject(error)));
+    listen(() => resolve(true));
   });
 }
 

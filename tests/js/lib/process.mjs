@@ -4,7 +4,7 @@
 import { spawn } from "node:child_process";
 
 const OUTPUT_BYTES_MAX = 64 * 1024;
-const STOP_MS = 10_000;
+const STOP_MS = 30_000;
 
 // Whatever happens to a test, no child survives it.
 const running = new Set();
@@ -53,7 +53,7 @@ export class Process {
   }
 
   /** Polls `probe` until it gives something truthy; gives up at once when the process ends. */
-  async untilReady(probe, deadlineMs = 30_000) {
+  async untilReady(probe, deadlineMs = 120_000) {
     const deadline = Date.now() + deadlineMs;
     let last;
     while (Date.now() < deadline) {

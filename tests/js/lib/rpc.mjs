@@ -11,7 +11,7 @@ export class RpcError extends Error {
   }
 }
 
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 120_000;
 
 /** Posts any body and gives the HTTP status with the parsed answer. */
 export async function post(url, body, headers = {}) {

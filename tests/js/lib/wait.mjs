@@ -6,7 +6,7 @@ const INTERVAL_MS = 20;
  * Calls `probe` until it gives something truthy, and returns that. A probe that throws has not
  * succeeded yet; what it threw last is told when the deadline passes.
  */
-export async function eventually(what, probe, deadlineMs = 20_000) {
+export async function eventually(what, probe, deadlineMs = 60_000) {
   const deadline = Date.now() + deadlineMs;
   let last;
   for (;;) {

@@ -2,7 +2,7 @@
 
 use coterie_node::enclave::Enclave as _;
 
-use super::{GROUP, OWNER, draft, keys, marker, run, send, stored};
+use super::{DEADLINE, GROUP, OWNER, draft, keys, marker, run, send, stored};
 use crate::simulation::{Action, World, WorldOptions};
 
 /// Two members; the first has a second key.
@@ -81,7 +81,7 @@ fn a_key_that_is_still_a_member_asks_for_a_history_before_one_that_was_removed()
         send(&mut world, &deploy).await;
         let (giver, node) = (world.members[1].key.clone(), world.members[0].node());
         node.service.heal(&node.service.default_tenant(), GROUP, Some(giver)).await.unwrap();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let deadline = std::time::Instant::now() + DEADLINE;
         loop {
             world.catch_up().await;
             if let Some(history) = world.members[0].enclave.histories().await.unwrap().first() {

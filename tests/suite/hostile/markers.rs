@@ -42,9 +42,10 @@ fn ten_thousand_junk_markers_do_not_stop_following() {
     run(async {
         let mut world = World::new(2);
         let emitter = group(&mut world, &[0, 1]).await;
-        let start = Instant::now();
+        let (mut making, mut following) = (Duration::ZERO, Duration::ZERO);
         let mut number = 0_u64;
         for block in 0..4 {
+            let start = Instant::now();
             let mut pending: Vec<Pending> = (0..2_500)
                 .map(|_| {
                     number += 1;
@@ -56,12 +57,15 @@ fn ten_thousand_junk_markers_do_not_stop_following() {
             let key = world.send(&store).await;
             pending.insert(1_200, marker(&store, key));
             world.mine(pending);
+            let made = Instant::now();
+            making += made - start;
             world.catch_up().await;
+            following += made.elapsed();
             assert_eq!(stored(&world, 1, emitter), 100 + block);
         }
         agree(&world, &[0, 1]);
-        // Most of it is signing the junk; following a block of it takes a fraction of a second.
-        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+        // Whoever makes the junk works more than those who follow it, on any machine.
+        assert!(following < making, "made in {making:?}, followed in {following:?}");
     });
 }
 

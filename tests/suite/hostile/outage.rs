@@ -7,7 +7,9 @@ use alloy_primitives::{Address, B256};
 use coterie_core::{GroupId, contract_address};
 use coterie_node::{enclave::Enclave as _, follower::FollowError, state::Reason};
 
-use super::{GROUP, OWNER, add, agree, draft, group, keys, marker, reason, run, send, stored};
+use super::{
+    DEADLINE, GROUP, OWNER, add, agree, draft, group, keys, marker, reason, run, send, stored,
+};
 use crate::simulation::{Action, Draft, Look, World, WorldOptions};
 
 /// Another group.
@@ -80,7 +82,7 @@ fn an_outage_while_a_history_is_taken_only_delays_it() {
             for member in [0, 1] {
                 world.members[member].catch_up().await.unwrap();
             }
-            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+            let deadline = std::time::Instant::now() + DEADLINE;
             for round in 0.. {
                 if round % 16 == after {
                     world.members[2].enclave.fail(round / 16 % 3 + 1);
@@ -114,7 +116,7 @@ fn a_history_that_cannot_be_stored_is_taken_again() {
         for member in [0, 1] {
             world.members[member].catch_up().await.unwrap();
         }
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let deadline = std::time::Instant::now() + DEADLINE;
         let mut failures = 0;
         while world.members[2].node().record(GROUP).is_none() {
             failures += u32::from(world.members[2].catch_up().await.is_err());
@@ -168,7 +170,7 @@ fn a_history_that_cannot_be_installed_yet_does_not_hold_up_another() {
         assert_eq!(world.members[1].followed(), Some(world.head().at));
         world.members[1].chain.set_oldest(u64::MAX);
         world.network.tamper(None);
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let deadline = std::time::Instant::now() + DEADLINE;
         let (mut held_up, mut other) = (false, false);
         while !(held_up && other) {
             assert!(std::time::Instant::now() < deadline, "one holds up the other: {held_up}");
@@ -209,7 +211,7 @@ fn healing_goes_on_when_the_chain_reorganises_meanwhile() {
             let head = world.mine_on(other.hash, Vec::new());
             world.chain.set_head(head.hash).unwrap();
             world.catch_up().await;
-            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+            let deadline = std::time::Instant::now() + DEADLINE;
             while world.members[1].enclave.histories().await.unwrap().is_empty() {
                 assert!(std::time::Instant::now() < deadline, "not healed after {turns} turns");
                 world.catch_up().await;

@@ -6,7 +6,8 @@ use coterie_core::contract_address;
 use coterie_node::{enclave::Enclave as _, state::Reason};
 
 use super::{
-    GROUP, OTHER, OWNER, agree, draft, draft_by, group, keys, marker, reason, run, send, stored,
+    DEADLINE, GROUP, OTHER, OWNER, agree, draft, draft_by, group, keys, marker, reason, run, send,
+    stored,
 };
 use crate::simulation::{Action, World, WorldOptions};
 
@@ -233,7 +234,7 @@ fn a_history_heals_up_to_where_it_is_given() {
         world.catch_up().await;
         let (giver, node) = (world.members[0].key.clone(), world.members[1].node());
         node.service.heal(&node.service.default_tenant(), GROUP, Some(giver)).await.unwrap();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let deadline = std::time::Instant::now() + DEADLINE;
         while world.members[1].enclave.histories().await.unwrap()[0].until == before {
             assert!(std::time::Instant::now() < deadline, "not healed");
             // No new block comes that the history could end with.

@@ -1,12 +1,12 @@
 //! Who follows a group's logs while its history and its members change.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use coterie_node::service::{
     LogFilter, LogRange, PrivateLog, ReadError, Tenant, WatchError, Watcher,
 };
 
-use super::{GROUP, add, draft, group, run, send};
+use super::{DEADLINE, GROUP, add, draft, group, run, send};
 use crate::simulation::{Action, World};
 
 const EVERYTHING: LogFilter =
@@ -38,7 +38,7 @@ fn a_history_that_is_taken_over_is_told_like_new_logs() {
         group(&mut world, &[0, 1]).await;
         assert_eq!(news(&world, 2, &mut watcher).unwrap(), []);
         add(&mut world, 0, 2).await;
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + DEADLINE;
         while world.members[2].node().record(GROUP).is_none() {
             world.catch_up().await;
             assert!(Instant::now() < deadline, "not joined");

@@ -25,7 +25,7 @@ use coterie_tests::poll;
 use serde_json::{Value, json};
 
 /// How long anything may take.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 pub(crate) const POLL: Duration = Duration::from_millis(10);
 
 /// A published test account (SDK specification, 2).

@@ -203,6 +203,9 @@ async fn prepare(network: &Network, step: &Step, ours: &mut Ours, payload: &Valu
     if step.method == "priv_getTransactionReceipt" && !ours.hashes.contains_key(&recorded) {
         let data: Bytes = serde_json::from_value(data).unwrap();
         ours.hashes.insert(recorded, network.members[0].mark(data).await);
+        for member in &network.members {
+            member.caught_up().await;
+        }
     }
 }
 

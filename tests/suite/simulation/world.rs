@@ -444,7 +444,7 @@ impl World {
 
     /// Lets tasks run and members follow until `done`, not for ever; false when it did not come.
     pub(crate) async fn settle(&mut self, mut done: impl FnMut(&Self) -> bool) -> bool {
-        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
         for round in 1_u32.. {
             self.catch_up().await;
             if done(self) {

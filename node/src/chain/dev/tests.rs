@@ -439,7 +439,7 @@ async fn blocks_come_by_interval_and_by_the_clock() {
     });
     let running = tokio::spawn(chain.clone().run());
     let mut heads = chain.watch_head();
-    let deadline = Duration::from_secs(20);
+    let deadline = Duration::from_secs(60);
     tokio::time::timeout(deadline, heads.wait_for(|it| it.number >= 3)).await.unwrap().unwrap();
     chain.set_mining(Mining::Manual);
     running.abort();

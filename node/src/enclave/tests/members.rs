@@ -8,7 +8,8 @@ use coterie_core::{EnclaveKey, GroupId, definition::Rules};
 use parking_lot::Mutex;
 
 use super::{
-    GROUP, SIGNER, acquainted, block, definition, distribution, key_of, options, start, until,
+    DEADLINE, GROUP, SIGNER, acquainted, block, definition, distribution, key_of, options, start,
+    until,
 };
 use crate::enclave::{
     AcceptedHistory, AskError, Carrier, Decided, DistributeError, EmbeddedEnclave, Enclave as _,
@@ -155,7 +156,7 @@ async fn an_enclave_continues_with_its_file() {
     // It is found again at its new address.
     let text = "after the restart";
     until("it is reached again", || a.known_keys().contains(&to)).await;
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    let deadline = tokio::time::Instant::now() + DEADLINE;
     let key = loop {
         match a.distribute(distribution(&from, &[&to], text)).await {
             Ok(key) => break key,

@@ -19,6 +19,8 @@ use crate::chain::BlockRef;
 
 const GROUP: GroupId = GroupId(B256::repeat_byte(7));
 const SIGNER: Address = Address::repeat_byte(9);
+/// How long anything may take that is waited for.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 fn definition() -> NetworkDefinition {
     NetworkDefinition::coterie("test", 1337, [B256::repeat_byte(1), B256::repeat_byte(2)])
@@ -40,7 +42,10 @@ fn options(keys: Vec<KeyPair>, peers: &[SocketAddr]) -> EnclaveOptions {
         storage: Storage::Memory,
         definition: definition(),
         limits: EnclaveLimits::default(),
-        timeouts: EnclaveTimeouts { request: Duration::from_secs(5), ..EnclaveTimeouts::default() },
+        timeouts: EnclaveTimeouts {
+            request: Duration::from_secs(20),
+            ..EnclaveTimeouts::default()
+        },
         discovery: true,
     }
 }
@@ -64,12 +69,12 @@ fn distribution(from: &EnclaveKey, to: &[&EnclaveKey], text: &'static str) -> Di
     }
 }
 
-/// Polls until `done`, for at most ten seconds.
+/// Polls until `done`, not for ever.
 #[track_caller]
 fn until(what: &str, done: impl Fn() -> bool) -> impl Future<Output = ()> {
     let what = what.to_owned();
     async move {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        let deadline = tokio::time::Instant::now() + DEADLINE;
         while !done() {
             assert!(tokio::time::Instant::now() < deadline, "not in time: {what}");
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -16,7 +16,7 @@ const artifacts = JSON.parse(
 export const { EventEmitter, Reverter, Erc20 } = artifacts;
 
 /** Polling that a test can wait for. */
-export const POLLING = { interval: 20, timeout: 30_000 };
+export const POLLING = { interval: 20, timeout: 120_000 };
 
 /** A directory that is gone when the process ends. */
 export function temporaryDirectory() {

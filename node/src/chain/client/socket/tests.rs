@@ -9,10 +9,10 @@ use crate::chain::{
 };
 
 /// How long anything may take.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 fn subscriptions(url: &str) -> Subscriptions {
-    let (url, timeout) = (url.parse().unwrap(), Duration::from_secs(5));
+    let (url, timeout) = (url.parse().unwrap(), Duration::from_secs(20));
     Subscriptions::new(Options { url, timeout, message_bytes_max: 1 << 20 })
 }
 

@@ -303,7 +303,7 @@ async fn mining_is_controlled_from_outside() {
     assert_eq!(rig.result("eth_blockNumber", json!([])).await, "0x1");
     rig.result("evm_setIntervalMining", json!([5])).await;
     let mut heads = rig.chain.watch_head();
-    let deadline = std::time::Duration::from_secs(20);
+    let deadline = std::time::Duration::from_secs(60);
     tokio::time::timeout(deadline, heads.wait_for(|it| it.number > 2)).await.unwrap().unwrap();
     rig.server.stop().await.unwrap();
 }

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{super::trust::LOOK_PAUSE, *};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn key(pem: &str) -> SigningKey {
     SigningKey::read(pem, Algorithm::Rs256).unwrap()
