@@ -42,6 +42,7 @@ const SERVER: i32 = -32000;
 
 const INTERNAL: &str = "Internal error";
 const TOO_MANY: &str = "Too many requests";
+const TOO_MANY_CONNECTIONS: &str = "Too many connections";
 const INVALID: &str = "Invalid Request";
 const ENCLAVE_FAILED: &str = "Error communicating with enclave";
 const UNDECODABLE: &str = "Unable to decode the private signed raw transaction";
@@ -86,6 +87,8 @@ pub enum Refusal {
     NoEnclaveKey,
     /// The tenant asks more than it may.
     TooManyRequests,
+    /// The tenant has as many WebSockets as it may have.
+    TooManyConnections,
     /// Parameters of a subscription that do not say what is wanted.
     Subscription {
         /// What was expected, for people.
@@ -188,6 +191,11 @@ impl From<Refusal> for ErrorObjectOwned {
                 let detail = "more requests than one tenant may make: try again in a second";
                 error(LIMIT, TOO_MANY, "TOO_MANY_REQUESTS", Some(detail.to_owned()))
             }
+            Refusal::TooManyConnections => {
+                let detail = "this tenant has as many WebSockets as it may have: close one first";
+                let detail = Some(detail.to_owned());
+                error(LIMIT, TOO_MANY_CONNECTIONS, "TOO_MANY_CONNECTIONS", detail)
+            }
             Refusal::Subscription { expected } => {
                 let detail = Some(expected.to_owned());
                 error(INVALID_REQUEST_CODE, "Invalid Request", "INVALID_PARAMS", detail)
@@ -229,7 +237,7 @@ const fn parameter_message(parameter: Parameter) -> &'static str {
 pub fn http_status(error: &ErrorObjectOwned) -> Option<StatusCode> {
     match (error.code(), error.message()) {
         (UNAUTHORIZED, _) => Some(StatusCode::UNAUTHORIZED),
-        (LIMIT, TOO_MANY) => Some(StatusCode::TOO_MANY_REQUESTS),
+        (LIMIT, TOO_MANY | TOO_MANY_CONNECTIONS) => Some(StatusCode::TOO_MANY_REQUESTS),
         _ => None,
     }
 }
@@ -634,6 +642,13 @@ mod tests {
             ),
             (Refusal::NoEnclaveKey, -32600, "Invalid Request", "NO_ENCLAVE_KEY", None),
             (Refusal::TooManyRequests, -32005, "Too many requests", "TOO_MANY_REQUESTS", Some(429)),
+            (
+                Refusal::TooManyConnections,
+                -32005,
+                "Too many connections",
+                "TOO_MANY_CONNECTIONS",
+                Some(429),
+            ),
         ] {
             let error = ErrorObjectOwned::from(refusal);
             check(&error, number, message, code);
