@@ -270,6 +270,8 @@ export interface NodeStatus {
   readonly head: BlockRef | null;
   /** Blocks between them. */
   readonly lag: bigint | null;
+  /** Why the node follows the chain no longer, when that has stopped for good: its operator must act. */
+  readonly followingStopped: string | undefined;
   readonly groups: bigint | undefined;
   readonly joining: bigint | undefined;
   readonly peers: bigint | undefined;
@@ -602,6 +604,7 @@ async function nodeStatus(session: Session): Promise<NodeStatus> {
     followed: maybe("followed", toBlockRef) ?? null,
     head: maybe("head", toBlockRef) ?? null,
     lag: maybe("lag", toNumberResult) ?? null,
+    followingStopped: maybe("followingStopped", text),
     groups: maybe("groups", toNumberResult),
     joining: maybe("joining", toNumberResult),
     peers: maybe("peers", toNumberResult),

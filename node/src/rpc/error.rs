@@ -292,6 +292,7 @@ pub fn send(cause: &SendError) -> ErrorObjectOwned {
             detailed(PRIVACY, "Too many members for a privacy group.", "TOO_MANY_MEMBERS")
         }
         SendError::Behind => detailed(-32008, SYNCING, "SYNCING"),
+        SendError::FollowingStopped(_) => detailed(-32008, SYNCING, "FOLLOWING_STOPPED"),
         SendError::Ask(cause) => ask(cause),
         SendError::Distribute(cause) => distribute(cause),
         SendError::Marker(cause) => marker(cause),
@@ -421,6 +422,7 @@ pub fn read(what: Read, cause: &ReadError) -> ErrorObjectOwned {
         | ReadError::ValueNotZero
         | ReadError::TooMuch { .. }
         | ReadError::Joining(_)
+        | ReadError::FollowingStopped(_)
         | ReadError::Chain(_)
         | ReadError::Enclave(_) => Some(cause.to_string()),
     };
@@ -438,6 +440,7 @@ fn read_code(cause: &ReadError) -> &'static str {
         ReadError::ValueNotZero => "VALUE_NOT_ZERO",
         ReadError::TooMuch { .. } => "LIMIT_EXCEEDED",
         ReadError::Joining(_) => "JOINING",
+        ReadError::FollowingStopped(_) => "FOLLOWING_STOPPED",
         ReadError::Chain(cause) => chain_code(cause),
         ReadError::State(cause) => state_code(cause),
         ReadError::Enclave(_) => "ENCLAVE_UNAVAILABLE",
@@ -455,6 +458,7 @@ const fn count_answer(cause: &ReadError) -> (i32, &'static str) {
         | ReadError::ValueNotZero
         | ReadError::TooMuch { .. }
         | ReadError::Joining(_)
+        | ReadError::FollowingStopped(_)
         | ReadError::Chain(_)
         | ReadError::State(_)
         | ReadError::Enclave(_) => (PRIVACY, NO_NONCE),
@@ -475,7 +479,7 @@ const fn read_answer(what: Read, cause: &ReadError) -> (i32, &'static str) {
         }
         ReadError::BlockUnknown => (-39001, "Unknown block"),
         ReadError::TooMuch { .. } => (-32005, "Requested range exceeds maximum RPC range limit"),
-        ReadError::Joining(_) => (-32008, SYNCING),
+        ReadError::Joining(_) | ReadError::FollowingStopped(_) => (-32008, SYNCING),
         ReadError::Enclave(_) if matches!(what, Read::PrivateTransaction) => {
             (PRIVACY, ENCLAVE_FAILED)
         }
@@ -506,7 +510,8 @@ pub fn heal(cause: &HealError) -> ErrorObjectOwned {
         HealError::GroupUnknown(_) => {
             detailed(PRIVACY, "Error finding privacy group", "GROUP_UNKNOWN")
         }
-        HealError::NotFollowing => detailed(INTERNAL_ERROR_CODE, INTERNAL, "NOT_FOLLOWING"),
+        HealError::FollowingStopped(_) => detailed(-32008, SYNCING, "FOLLOWING_STOPPED"),
+        HealError::Stopping => detailed(INTERNAL_ERROR_CODE, INTERNAL, "STOPPING"),
         HealError::State(cause) => error(INTERNAL_ERROR_CODE, INTERNAL, state_code(cause), None),
     }
 }
@@ -600,7 +605,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{chain::BlockRef, enclave::EnclaveUnavailable, store::StoreError};
+    use crate::{
+        chain::BlockRef, enclave::EnclaveUnavailable, service::FollowingStopped, store::StoreError,
+    };
 
     const KEY: EnclaveKey = EnclaveKey::Nacl([7; 32]);
     const GROUP: GroupId = GroupId(B256::repeat_byte(9));
@@ -614,6 +621,10 @@ mod tests {
     fn check(error: &ErrorObjectOwned, number: i32, message: &str, code: &str) {
         let got = (error.code(), error.message(), word(error));
         assert_eq!(got, (number, message, json!(code)));
+    }
+
+    fn stopped() -> FollowingStopped {
+        FollowingStopped { reason: "another chain".into() }
     }
 
     fn unavailable() -> EnclaveUnavailable {
@@ -718,6 +729,7 @@ mod tests {
             ),
             (members, -50100, "Too many members for a privacy group.", "TOO_MANY_MEMBERS"),
             (SendError::Behind, -32008, syncing, "SYNCING"),
+            (stopped().into(), -32008, syncing, "FOLLOWING_STOPPED"),
             (SendError::Chain(no_chain()), -32603, "Internal error", "CHAIN_UNAVAILABLE"),
             (SendError::State(no_store()), -32603, "Internal error", "STORE_FAILED"),
             (
@@ -853,6 +865,8 @@ mod tests {
             (Read::Call, ReadError::ValueNotZero, internal),
             (Read::Logs, ReadError::TooMuch { limit: 1, of: "logs" }, range),
             (Read::Call, ReadError::Joining(GROUP), (-32008, "Initial sync is still in progress")),
+            (Read::Call, stopped().into(), (-32008, "Initial sync is still in progress")),
+            (Read::FindGroups, stopped().into(), find),
             (Read::Receipt, ReadError::Chain(no_chain()), internal),
             (Read::TransactionCount, ReadError::Chain(no_chain()), nonce),
             (Read::Logs, ReadError::State(no_store()), internal),
@@ -864,6 +878,20 @@ mod tests {
             assert_eq!((error.code(), error.message()), want, "{what:?} {cause}");
             assert!(word(&error).is_string());
             assert!(!error.data().unwrap().get().contains("/secret"));
+        }
+    }
+
+    #[test]
+    fn that_following_stopped_is_told_with_the_reason_and_what_to_do() {
+        for error in [
+            send(&stopped().into()),
+            read(Read::Receipt, &stopped().into()),
+            heal(&stopped().into()),
+        ] {
+            check(&error, -32008, "Initial sync is still in progress", "FOLLOWING_STOPPED");
+            let data: Value = serde_json::from_str(error.data().unwrap().get()).unwrap();
+            let detail = data["detail"].as_str().unwrap();
+            assert!(detail.contains("another chain") && detail.contains("log"), "{detail}");
         }
     }
 

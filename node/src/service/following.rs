@@ -23,13 +23,34 @@ pub struct Following {
     pub covered: watch::Receiver<HashMap<GroupId, BlockRef>>,
     /// Markers that none of the node's keys opened, since it started.
     pub unread: Arc<AtomicU64>,
+    /// Why following stopped for good; `None` while it goes on, and when the whole node stops.
+    pub stopped: watch::Receiver<Option<FollowingStopped>>,
     /// Changes of membership, as they are followed.
     pub events: broadcast::Sender<GroupEvent>,
     /// Where to ask that a history be taken over.
     pub requests: mpsc::Sender<TakeOver>,
 }
 
+/// The node follows the chain no longer, and waiting does not help. Callers are told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this node has stopped following the chain for good: {reason}; its operator must see its log and start it again"
+)]
+pub struct FollowingStopped {
+    /// Why, in words that anybody may read.
+    pub reason: String,
+}
+
 impl Following {
+    /// Refuses what needs blocks that do not come any more.
+    ///
+    /// # Errors
+    ///
+    /// [`FollowingStopped`], if it has.
+    pub fn check(&self) -> Result<(), FollowingStopped> {
+        self.stopped.borrow().clone().map_or(Ok(()), Err)
+    }
+
     /// Whether an accepted history says what counted for the group in this block.
     pub fn is_covered(&self, group: GroupId, block: BlockRef) -> bool {
         self.covered.borrow().get(&group).is_some_and(|until| block.number <= until.number)

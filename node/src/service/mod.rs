@@ -45,7 +45,7 @@ pub use self::{
     error::{HealError, MarkerRefused, ReadError, SendError, WatchError},
     estimate::GasEstimate,
     filters::FilterId,
-    following::{Following, GroupEvent, TakeOver},
+    following::{Following, FollowingStopped, GroupEvent, TakeOver},
     late::LatePayloads,
     members::Members,
     offers::offer_histories,
@@ -177,12 +177,13 @@ impl Service {
         group: GroupId,
         giver: Option<EnclaveKey>,
     ) -> Result<(), HealError> {
+        self.view.following.check()?;
         let known = self.view.group_at_head(group)?.is_some() || self.view.is_joining(group);
         if !known && giver.is_none() {
             return Err(HealError::GroupUnknown(group));
         }
         let request = TakeOver { group, giver, added: None };
-        self.view.following.requests.send(request).await.map_err(|_| HealError::NotFollowing)
+        self.view.following.requests.send(request).await.map_err(|_| HealError::Stopping)
     }
 
     /// Passes a request on to the public chain as it is. What is public may also be asked by a caller

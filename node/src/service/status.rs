@@ -126,7 +126,11 @@ impl Service {
         };
         let joining = self.view.is_joining(group);
         let Some(view) = self.view.group(group, at.number)? else {
-            return Err(if joining { ReadError::Joining(group) } else { unknown });
+            if !joining {
+                return Err(unknown);
+            }
+            self.view.following.check()?;
+            return Err(ReadError::Joining(group));
         };
         let facts = self.view.facts(&view).await?;
         let others = facts.members.iter().filter(|key| !self.view.enclave.holds(key));

@@ -124,6 +124,9 @@ test("statuses are read, with the counts that the caller may see", async () => {
   const status = { version: "0.1.0", chainId: "0x539", definitionHash: hashOf(1), ready: true, followed: block, head: null, lag: null };
   const some = await asking(status).inspector.nodeStatus();
   assert.deepEqual([some.followed, some.head, some.groups], [{ number: 7n, hash: hashOf(7) }, null, undefined]);
+  assert.equal(some.followingStopped, undefined);
+  const stopped = await asking({ ...status, ready: false, followingStopped: "another chain" }).inspector.nodeStatus();
+  assert.equal(stopped.followingStopped, "another chain");
   const all = await asking({ ...status, groups: "0x2", peers: "0x1" }).inspector.nodeStatus();
   assert.deepEqual([all.groups, all.peers], [2n, 1n]);
   await assert.rejects(asking({ ...status, ready: "yes" }).inspector.nodeStatus(), sdk.InvalidResponseError);

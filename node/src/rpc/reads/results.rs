@@ -116,6 +116,8 @@ pub(super) struct Status {
     followed: Option<Block>,
     head: Option<Block>,
     lag: Option<U64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    following_stopped: Option<String>,
     #[serde(flatten)]
     counts: Option<Counts>,
 }
@@ -306,6 +308,7 @@ impl From<NodeStatus> for Status {
             followed: followed.map(Block::from),
             head: head.map(Block::from),
             lag,
+            following_stopped: it.readiness.stopped.map(|it| it.reason),
             counts: it.counts.map(|it| Counts {
                 groups: U64::from(it.groups),
                 joining: U64::from(it.joining),
