@@ -47,6 +47,7 @@ const INVALID: &str = "Invalid Request";
 const ENCLAVE_FAILED: &str = "Error communicating with enclave";
 const UNDECODABLE: &str = "Unable to decode the private signed raw transaction";
 const NO_GROUP: &str = "Flexible Privacy group does not exist.";
+const UNKNOWN_TO_MEMBER: &str = "Flexible Privacy group is unknown to a member.";
 const NOT_PRIVATE_FROM: &str = "Private from does not match enclave public key";
 const NO_CHAIN: &str = "The chain is not available";
 const NO_NONCE: &str = "Unable to determine nonce for account in group.";
@@ -284,7 +285,7 @@ pub fn send(cause: &SendError) -> ErrorObjectOwned {
                 enclave_key: Some(key.to_base64()),
                 ..data("GROUP_UNKNOWN_TO_MEMBER")
             };
-            object(PRIVACY, "Flexible Privacy group is unknown to a member.", &extra)
+            object(PRIVACY, UNKNOWN_TO_MEMBER, &extra)
         }
         SendError::Joining(_) => detailed(-32008, SYNCING, "JOINING"),
         SendError::InvalidMembers { .. } => detailed(PRIVACY, UNDECODABLE, "INVALID_MEMBERS"),
@@ -510,6 +511,23 @@ pub fn heal(cause: &HealError) -> ErrorObjectOwned {
         HealError::GroupUnknown(_) => {
             detailed(PRIVACY, "Error finding privacy group", "GROUP_UNKNOWN")
         }
+        HealError::NobodyToAsk(_) => {
+            detailed(PRIVACY, "Error finding privacy group", "NOBODY_TO_ASK")
+        }
+        HealError::OwnKey(_) => {
+            let message = parameter_message(Parameter::PrivateFrom);
+            detailed(INVALID_PARAMS_CODE, message, "INVALID_PARAMS")
+        }
+        HealError::GroupUnknownToGiver { group, key } => {
+            let extra = Data {
+                detail: Some(cause.to_string()),
+                privacy_group_id: Some(group.to_base64()),
+                enclave_key: Some(key.to_base64()),
+                ..data("GROUP_UNKNOWN_TO_MEMBER")
+            };
+            object(PRIVACY, UNKNOWN_TO_MEMBER, &extra)
+        }
+        HealError::Ask(cause) => ask(cause),
         HealError::FollowingStopped(_) => detailed(-32008, SYNCING, "FOLLOWING_STOPPED"),
         HealError::Stopping => detailed(INTERNAL_ERROR_CODE, INTERNAL, "STOPPING"),
         HealError::State(cause) => error(INTERNAL_ERROR_CODE, INTERNAL, state_code(cause), None),
@@ -878,6 +896,55 @@ mod tests {
             assert_eq!((error.code(), error.message()), want, "{what:?} {cause}");
             assert!(word(&error).is_string());
             assert!(!error.data().unwrap().get().contains("/secret"));
+        }
+    }
+
+    #[test]
+    fn healing_that_is_refused_names_the_giver_and_the_group() {
+        let unknown = HealError::GroupUnknownToGiver { group: GROUP, key: KEY };
+        for (cause, number, message, code, word) in [
+            (
+                HealError::GroupUnknown(GROUP),
+                -50100,
+                "Error finding privacy group",
+                "GROUP_UNKNOWN",
+                GROUP.to_base64(),
+            ),
+            (
+                HealError::NobodyToAsk(GROUP),
+                -50100,
+                "Error finding privacy group",
+                "NOBODY_TO_ASK",
+                GROUP.to_base64(),
+            ),
+            (
+                HealError::OwnKey(KEY),
+                -32602,
+                "Invalid private from params",
+                "INVALID_PARAMS",
+                KEY.to_base64(),
+            ),
+            (
+                unknown,
+                -50100,
+                "Flexible Privacy group is unknown to a member.",
+                "GROUP_UNKNOWN_TO_MEMBER",
+                KEY.to_base64(),
+            ),
+            (
+                AskError::UnknownPeer(KEY).into(),
+                -50200,
+                "Recipient not found for key:",
+                "RECIPIENT_UNKNOWN",
+                KEY.to_base64(),
+            ),
+            (HealError::Stopping, -32603, "Internal error", "STOPPING", "stopping".into()),
+            (no_store().into(), -32603, "Internal error", "STORE_FAILED", String::new()),
+        ] {
+            let error = heal(&cause);
+            check(&error, number, message, code);
+            let data = error.data().unwrap().get();
+            assert!(data.contains(&word) && !data.contains("/secret"), "{data}");
         }
     }
 

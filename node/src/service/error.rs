@@ -264,6 +264,27 @@ pub enum HealError {
     /// Nothing is known of the group, so a giver must be named.
     #[error("privacy group {0} does not exist on this node: name a member that has it")]
     GroupUnknown(GroupId),
+    /// The giver is this node itself.
+    #[error("enclave key {0} is this node's own: name another member's")]
+    OwnKey(EnclaveKey),
+    /// The group has no other members, as far as this node knows.
+    #[error(
+        "this node knows of no other node that is in privacy group {0}: name a member that has it"
+    )]
+    NobodyToAsk(GroupId),
+    /// The giver's node does not know the group.
+    #[error(
+        "the node of enclave key {key} does not know privacy group {group}: name another member"
+    )]
+    GroupUnknownToGiver {
+        /// The group.
+        group: GroupId,
+        /// The giver.
+        key: EnclaveKey,
+    },
+    /// The giver's node cannot be asked.
+    #[error(transparent)]
+    Ask(#[from] AskError),
     /// The follower stopped.
     #[error(transparent)]
     FollowingStopped(#[from] FollowingStopped),

@@ -11,6 +11,7 @@ mod error;
 mod estimate;
 mod filters;
 mod following;
+mod heal;
 mod late;
 mod limiter;
 pub mod markers;
@@ -36,7 +37,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use coterie_core::{EnclaveKey, GroupId};
+use coterie_core::EnclaveKey;
 use serde_json::value::RawValue;
 
 pub use self::{
@@ -163,27 +164,6 @@ impl Service {
     /// The comparison of state roots with other members, which somebody must run.
     pub const fn comparison(&self) -> &Arc<Comparison> {
         &self.comparison
-    }
-
-    /// Takes a group's history over again from another member: for a node that lost payloads.
-    /// Returns when the request was accepted; the log tells how it ends.
-    ///
-    /// # Errors
-    ///
-    /// [`HealError::GroupUnknown`] when nothing is known of the group and no giver is named.
-    pub async fn heal(
-        &self,
-        _tenant: &Tenant,
-        group: GroupId,
-        giver: Option<EnclaveKey>,
-    ) -> Result<(), HealError> {
-        self.view.following.check()?;
-        let known = self.view.group_at_head(group)?.is_some() || self.view.is_joining(group);
-        if !known && giver.is_none() {
-            return Err(HealError::GroupUnknown(group));
-        }
-        let request = TakeOver { group, giver, added: None };
-        self.view.following.requests.send(request).await.map_err(|_| HealError::Stopping)
     }
 
     /// Passes a request on to the public chain as it is. What is public may also be asked by a caller

@@ -510,7 +510,7 @@ pub(super) const DOCS: &[Described] = &[
     (
         &["coterie_heal"],
         Docs {
-            summary: "Takes a group's history over again from another member, for a node that lost payloads; where operators' methods are enabled. Answers when that has begun; the log tells how it ends.",
+            summary: "Takes a group's history over again from another member, for a node that lost payloads; where operators' methods are enabled. Answers when that has begun; the log tells how it ends. Refused at once: a member whose node is not reached, or does not know the group. It need not be a member as this node knows the group.",
             params: &[A_GROUP, optional("from", "the member to ask", Is("EnclaveKey"))],
             result: ("true", Is("Boolean")),
             errors: &[
@@ -518,6 +518,15 @@ pub(super) const DOCS: &[Described] = &[
                 &[
                     failure(-32602, "Invalid private from params", "INVALID_PARAMS"),
                     failure(-32603, INTERNAL, "STOPPING"),
+                    failure(-50100, NO_GROUP, "NOBODY_TO_ASK"),
+                    failure(
+                        -50100,
+                        "Flexible Privacy group is unknown to a member.",
+                        "GROUP_UNKNOWN_TO_MEMBER",
+                    ),
+                    failure(-50200, NOT_FOUND_KEY, "RECIPIENT_UNKNOWN"),
+                    failure(-50200, NOT_PUSHED, "RECIPIENT_FAILED"),
+                    failure(-50200, NOT_PUSHED, "RECIPIENT_REFUSED"),
                     failure(-32604, "Method not enabled", "METHOD_NOT_ENABLED"),
                 ],
                 STATE,
