@@ -225,6 +225,22 @@ export interface BlockRef {
 }
 
 /**
+ * How taking a group's history over again, which an operator asked for, goes or went.
+ *
+ * @example
+ * const { healing } = await inspector.groupStatus({ privacyGroupId });
+ * if (healing?.state === "failed") console.error(healing.reason);
+ */
+export interface Healing {
+  /** `"under way"`, `"taken"` or `"failed"`. */
+  readonly state: string;
+  /** If taken: the history's last block. */
+  readonly until: BlockRef | undefined;
+  /** If failed: why. */
+  readonly reason: string | undefined;
+}
+
+/**
  * How a group is, at the head of its node.
  *
  * @example
@@ -245,6 +261,8 @@ export interface GroupStatus {
   readonly digest: Hash;
   /** Whether it waits for its history, and the rest is older. */
   readonly joining: boolean;
+  /** How the last `coterie_heal` of it goes or went, since the node started. */
+  readonly healing: Healing | undefined;
   readonly latePayloads: bigint;
   /** The last comparison with each member of another node; null where it has not answered. */
   readonly comparisons: readonly {
@@ -577,6 +595,7 @@ async function groupStatus(
     counted: field("counted", toNumberResult),
     digest: field("digest", toHashResult),
     joining: field("joining", flag),
+    healing: optional(it["healing"], "the status's healing", toHealing),
     latePayloads: field("latePayloads", toNumberResult),
     comparisons: field("comparisons", list).map((each) => {
       const other = fields(each, "a comparison");
@@ -587,6 +606,15 @@ async function groupStatus(
         agrees: optional(other["agrees"], "a comparison's agrees", flag) ?? null,
       };
     }),
+  };
+}
+
+function toHealing(value: unknown, what: string): Healing {
+  const it = fields(value, what);
+  return {
+    state: text(it["state"], `${what}'s state`),
+    until: optional(it["until"], `${what}'s until`, toBlockRef),
+    reason: optional(it["reason"], `${what}'s reason`, text),
   };
 }
 

@@ -31,7 +31,9 @@ pub(super) fn run(args: &HealArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let reply = runtime.block_on(ask(url, &request, token))?;
     outcome(reply)?;
-    out::line("the node takes the history over again; its log tells how it ends")
+    out::line(
+        "the node takes the history over again; its log and coterie_groupStatus tell how it ends",
+    )
 }
 
 /// The token in a file, which a line's end may follow.

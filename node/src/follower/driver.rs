@@ -30,7 +30,7 @@ use crate::{
     chain::{Block, BlockId, BlockRef, Chain, ChainError, Header},
     enclave::{AcceptedHistory, Enclave, EnclaveUnavailable},
     executor::{Executor, Fault},
-    service::{Following, FollowingStopped, GroupEvent, TakeOver},
+    service::{Following, FollowingStopped, GroupEvent, Healing, TakeOver},
     state::{BlockCommit, Decision, EMPTY_ROOT, GroupCommit, State, StateError, seen},
 };
 
@@ -123,6 +123,7 @@ pub struct Follower {
     /// Markers that none of our keys opened, since the start.
     unread: Arc<AtomicU64>,
     stopped: watch::Sender<Option<FollowingStopped>>,
+    pub(super) healed: watch::Sender<BTreeMap<GroupId, Healing>>,
     pub(super) events: broadcast::Sender<GroupEvent>,
     pub(super) requests: (mpsc::Sender<TakeOver>, mpsc::Receiver<TakeOver>),
     pub(super) taken: (mpsc::Sender<Taken>, mpsc::Receiver<Taken>),
@@ -192,6 +193,7 @@ impl Follower {
             covered: watch::Sender::default(),
             unread: Arc::default(),
             stopped: watch::Sender::new(None),
+            healed: watch::Sender::default(),
             events: broadcast::Sender::new(1024),
             requests: mpsc::channel(64),
             taken: mpsc::channel(16),
@@ -214,6 +216,7 @@ impl Follower {
             covered: self.covered.subscribe(),
             unread: Arc::clone(&self.unread),
             stopped: self.stopped.subscribe(),
+            healed: self.healed.subscribe(),
             events: self.events.clone(),
             requests: self.requests.0.clone(),
         }

@@ -1,7 +1,7 @@
 //! What the service knows of the follower, and what it may ask of it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, atomic::AtomicU64},
 };
 
@@ -27,6 +27,8 @@ pub struct Following {
     pub stopped: watch::Receiver<Option<FollowingStopped>>,
     /// Changes of membership, as they are followed.
     pub events: broadcast::Sender<GroupEvent>,
+    /// How healing a group went last, since the node started.
+    pub healed: watch::Receiver<BTreeMap<GroupId, Healing>>,
     /// Where to ask that a history be taken over.
     pub requests: mpsc::Sender<TakeOver>,
 }
@@ -55,6 +57,17 @@ impl Following {
     pub fn is_covered(&self, group: GroupId, block: BlockRef) -> bool {
         self.covered.borrow().get(&group).is_some_and(|until| block.number <= until.number)
     }
+}
+
+/// How it goes with a group that an operator told to heal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Healing {
+    /// It is under way.
+    UnderWay,
+    /// The history was taken over, up to this block.
+    Taken(BlockRef),
+    /// It was not taken over, for this reason, in words that members may read.
+    Failed(String),
 }
 
 /// A group's membership changed.

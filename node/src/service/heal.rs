@@ -14,7 +14,7 @@ use super::{
 
 impl Service {
     /// Takes a group's history over again from another member: for a node that lost payloads.
-    /// Returns when the request was accepted; the log tells how it ends.
+    /// Returns when the request was accepted; the log and the group's status tell how it ends.
     ///
     /// # Errors
     ///

@@ -46,7 +46,7 @@ pub use self::{
     error::{HealError, MarkerRefused, ReadError, SendError, WatchError},
     estimate::GasEstimate,
     filters::FilterId,
-    following::{Following, FollowingStopped, GroupEvent, TakeOver},
+    following::{Following, FollowingStopped, GroupEvent, Healing, TakeOver},
     late::LatePayloads,
     members::Members,
     offers::offer_histories,

@@ -95,6 +95,7 @@ mod tests {
             covered: watch::Sender::default().subscribe(),
             unread: std::sync::Arc::default(),
             stopped: watch::channel(None).1,
+            healed: watch::Sender::default().subscribe(),
             events: broadcast::Sender::new(1),
             requests: mpsc::channel(1).0,
         };

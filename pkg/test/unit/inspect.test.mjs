@@ -133,11 +133,16 @@ test("statuses are read, with the counts that the caller may see", async () => {
   const of = {
     privacyGroupId: GROUP, members: [ALICE, BOB], owner: null, locked: false, version: hashOf(1), created: block, head: block,
     stateRoot: hashOf(2), counted: "0x3", digest: hashOf(3), joining: false, latePayloads: "0x0",
+    healing: { state: "failed", reason: "nobody answers" },
     comparisons: [{ member: BOB, block: null, secondsAgo: null, agrees: null }],
   };
   const { inspector, asked } = asking(of);
   const got = await inspector.groupStatus(group);
   assert.deepEqual([got.members, got.owner, got.counted], [[ALICE, BOB], null, 3n]);
   assert.deepEqual(got.comparisons, [{ member: BOB, block: null, secondsAgo: null, agrees: null }]);
+  assert.deepEqual(got.healing, { state: "failed", until: undefined, reason: "nobody answers" });
+  const taken = await asking({ ...of, healing: { state: "taken", until: block } }).inspector.groupStatus(group);
+  assert.deepEqual(taken.healing.until, { number: 7n, hash: hashOf(7) });
+  assert.equal((await asking({ ...of, healing: undefined }).inspector.groupStatus(group)).healing, undefined);
   assert.deepEqual(asked, [["coterie_groupStatus", [GROUP]]]);
 });

@@ -8,7 +8,10 @@ use coterie_core::{GroupId, contract_address};
 use coterie_node::{
     enclave::Enclave as _,
     follower::FollowError,
-    service::{HealError, LogFilter, LogRange, ReadError, SendError, WatchError},
+    service::{
+        HealError, Healing, LogFilter, LogRange, ReadError, SendError, WatchError,
+        messages::{HISTORY, KNOWN},
+    },
     state::Reason,
 };
 
@@ -223,6 +226,61 @@ fn healing_goes_on_when_the_chain_reorganises_meanwhile() {
             assert_eq!(stored(&world, 1, emitter), 1);
             agree(&world, &[0, 1]);
         }
+    });
+}
+
+#[test]
+fn who_heals_is_refused_what_is_in_vain_and_told_how_the_rest_ends() {
+    run(async {
+        let mut world = World::new(3);
+        let emitter = group(&mut world, &[0, 1]).await;
+        let (own, giver, stranger) = (
+            world.members[1].key.clone(),
+            world.members[0].key.clone(),
+            world.members[2].key.clone(),
+        );
+        let service = Arc::clone(&world.members[1].node().service);
+        let tenant = service.default_tenant();
+        let heal = async |giver| service.heal(&tenant, GROUP, giver).await;
+        let healing = async || service.group_status(&tenant, GROUP).await.unwrap().healing;
+        assert!(matches!(heal(Some(own)).await, Err(HealError::OwnKey(_))));
+        let refused = heal(Some(stranger.clone())).await;
+        assert!(
+            matches!(&refused, Err(HealError::GroupUnknownToGiver { key, .. }) if *key == stranger),
+            "{refused:?}"
+        );
+        world.network.tamper(Some(Arc::new(|_, kind, answer| {
+            if kind == KNOWN { Err("not now".to_owned()) } else { Ok(answer) }
+        })));
+        assert!(matches!(heal(Some(giver.clone())).await, Err(HealError::Ask(_))));
+        assert_eq!(healing().await, None);
+
+        // It fails later.
+        world.network.tamper(Some(Arc::new(|_, kind, answer| {
+            if kind == HISTORY { Err("not now".to_owned()) } else { Ok(answer) }
+        })));
+        heal(Some(giver.clone())).await.unwrap();
+        world.members[1].catch_up().await.unwrap();
+        assert_eq!(healing().await, Some(Healing::UnderWay));
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while healing().await == Some(Healing::UnderWay) {
+            assert!(std::time::Instant::now() < deadline, "it does not end");
+            world.catch_up().await;
+            tokio::task::yield_now().await;
+        }
+        let failed = healing().await;
+        let says = |reason: &String| reason.contains("refused: not now");
+        assert!(matches!(&failed, Some(Healing::Failed(reason)) if says(reason)), "{failed:?}");
+
+        world.network.tamper(None);
+        heal(None).await.unwrap();
+        while !matches!(healing().await, Some(Healing::Taken(_))) {
+            assert!(std::time::Instant::now() < deadline, "it is not healed");
+            world.catch_up().await;
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(stored(&world, 1, emitter), 1);
+        agree(&world, &[0, 1]);
     });
 }
 

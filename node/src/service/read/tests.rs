@@ -140,6 +140,7 @@ pub(in super::super) async fn service_of(
         covered: watch::channel(std::collections::HashMap::default()).1,
         unread: Arc::default(),
         stopped: watch::channel(None).1,
+        healed: watch::Sender::default().subscribe(),
         events: broadcast::channel(1).0,
         requests: mpsc::channel(1).0,
     };
