@@ -77,7 +77,7 @@ fn outcome(reply: Reply) -> Result<()> {
         }
         (Some("RECIPIENT_UNKNOWN"), Some(detail)) => {
             bail!(
-                "{detail}: is it the right key? Its node must be one of enclave.peers, or known to one of them, and run. A node that has just started needs some seconds to find its peers"
+                "{detail}: is it the right key? Its node must be one of enclave.peers, or known to one of them, and run. A node that has just started may not have found its peers yet"
             )
         }
         (Some("UNAUTHORIZED"), _) => {

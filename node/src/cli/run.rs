@@ -105,6 +105,7 @@ fn options(config: Config) -> Result<NodeOptions> {
             push_blocks,
             filters_max: config.rpc.filters_max,
             filters_per_tenant_max: config.rpc.filters_per_tenant_max,
+            ..ServiceOptions::default()
         },
         confirmations: config.chain.confirmations,
         compare_pause: config.compare_interval,

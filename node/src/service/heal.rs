@@ -1,16 +1,23 @@
 //! Taking a group's history over again, when an operator asks for it.
 //!
-//! Refuses at once what cannot succeed: a giver whose node is not reached, or says that it does not
-//! know the group. It does not ask for membership as it is known here: that may be what is broken,
+//! Refuses before it begins what cannot succeed: a giver whose node is not reached, or says that it
+//! does not know the group. It does not ask for membership as it is known here: that may be what is broken,
 //! and the giver's node may have the group by another of its keys. What the history is worth is the
 //! follower's to judge.
 
+use std::time::{Duration, Instant};
+
+use alloy_primitives::Bytes;
 use coterie_core::{EnclaveKey, GroupId};
 
 use super::{
     HealError, Service, TakeOver, Tenant,
     messages::{self, GroupRequest, KnownReply},
 };
+use crate::enclave::AskError;
+
+/// Between two looks whether the giver's node was found.
+const GIVER_PAUSE: Duration = Duration::from_millis(100);
 
 impl Service {
     /// Takes a group's history over again from another member: for a node that lost payloads.
@@ -39,9 +46,7 @@ impl Service {
         if self.view.enclave.holds(giver) {
             return Err(HealError::OwnKey(giver.clone()));
         }
-        let request = messages::encode(&GroupRequest { group: group.0 });
-        let me = self.default_tenant().key;
-        let reply = self.view.enclave.ask(&me, giver, messages::KNOWN, request).await?;
+        let reply = self.ask_giver(group, giver).await?;
         if messages::decode::<KnownReply>(&reply).is_ok_and(|reply| !reply.known) {
             return Err(HealError::GroupUnknownToGiver { group, key: giver.clone() });
         }
@@ -53,6 +58,23 @@ impl Service {
             );
         }
         Ok(())
+    }
+
+    /// Asks the giver's node whether it knows the group. A node that has just started may not have
+    /// found it yet.
+    async fn ask_giver(&self, group: GroupId, giver: &EnclaveKey) -> Result<Bytes, AskError> {
+        let request = messages::encode(&GroupRequest { group: group.0 });
+        let me = self.default_tenant().key;
+        let started = Instant::now();
+        loop {
+            let asked = self.view.enclave.ask(&me, giver, messages::KNOWN, request.clone()).await;
+            match asked {
+                Err(AskError::UnknownPeer(_)) if started.elapsed() < self.options.giver_wait => {
+                    tokio::time::sleep(GIVER_PAUSE).await;
+                }
+                answered => return answered,
+            }
+        }
     }
 
     /// Whether the members that this node knows can be asked.
@@ -92,7 +114,6 @@ mod tests {
         *,
     };
     use crate::{
-        enclave::AskError,
         state::{State, StateOptions},
         store::MemoryStore,
     };
@@ -103,7 +124,8 @@ mod tests {
     async fn a_giver_that_cannot_give_is_refused_at_once() {
         let state = State::open(Arc::new(MemoryStore::new()), StateOptions::default()).unwrap();
         let followed = watch::Sender::new(None);
-        let service = service_of(state, &followed, ServiceOptions::default()).await;
+        let options = ServiceOptions { giver_wait: GIVER_PAUSE, ..ServiceOptions::default() };
+        let service = service_of(state, &followed, options).await;
         let tenant = service.default_tenant();
         let heal = async |giver| service.heal(&tenant, GROUP, giver).await.unwrap_err();
         assert!(matches!(heal(None).await, HealError::GroupUnknown(GROUP)));

@@ -83,6 +83,8 @@ pub struct ServiceOptions {
     pub filters_max: usize,
     /// Filters of one caller, at most.
     pub filters_per_tenant_max: usize,
+    /// How long the node of a giver whom an operator names is looked for.
+    pub giver_wait: Duration,
 }
 
 impl Default for ServiceOptions {
@@ -93,6 +95,7 @@ impl Default for ServiceOptions {
             push_blocks: 500,
             filters_max: 8_192,
             filters_per_tenant_max: 1_024,
+            giver_wait: Duration::from_secs(5),
         }
     }
 }

@@ -510,7 +510,7 @@ pub(super) const DOCS: &[Described] = &[
     (
         &["coterie_heal"],
         Docs {
-            summary: "Takes a group's history over again from another member, for a node that lost payloads; where operators' methods are enabled. Answers when that has begun; the log and, where the group is known, `coterie_groupStatus` tell how it ends. Refused at once: a member whose node is not reached, or does not know the group. It need not be a member as this node knows the group.",
+            summary: "Takes a group's history over again from another member, for a node that lost payloads; where operators' methods are enabled. Answers when that has begun; the log and, where the group is known, `coterie_groupStatus` tell how it ends. Refused within seconds: a member whose node is not reached, or does not know the group. It need not be a member as this node knows the group.",
             params: &[A_GROUP, optional("from", "the member to ask", Is("EnclaveKey"))],
             result: ("true", Is("Boolean")),
             errors: &[
