@@ -802,6 +802,8 @@ const BY_WORD: Readonly<Record<string, Row>> = {
   SYNCING: [NodeSyncingError, LATER],
   CHAIN_SYNCING: [NodeSyncingError, LATER],
   BLOCK_NOT_FOLLOWED: [NodeSyncingError, LATER],
+  // Not a NodeSyncingError: waiting does not help.
+  FOLLOWING_STOPPED: [RpcError, "The node follows the chain no longer: its operator must act."],
   CHAIN_UNAVAILABLE: [ChainUnavailableError, LATER],
   CHAIN_REFUSED: [ChainUnavailableError],
   CHAIN_STATE_PRUNED: [ChainUnavailableError, "The chain's node no longer has that block's state."],

@@ -225,6 +225,22 @@ export interface BlockRef {
 }
 
 /**
+ * How taking a group's history over again, which an operator asked for, goes or went.
+ *
+ * @example
+ * const { healing } = await inspector.groupStatus({ privacyGroupId });
+ * if (healing?.state === "failed") console.error(healing.reason);
+ */
+export interface Healing {
+  /** `"under way"`, `"taken"` or `"failed"`. */
+  readonly state: string;
+  /** If taken: the history's last block. */
+  readonly until: BlockRef | undefined;
+  /** If failed: why. */
+  readonly reason: string | undefined;
+}
+
+/**
  * How a group is, at the head of its node.
  *
  * @example
@@ -245,6 +261,8 @@ export interface GroupStatus {
   readonly digest: Hash;
   /** Whether it waits for its history, and the rest is older. */
   readonly joining: boolean;
+  /** How the last `coterie_heal` of it goes or went, since the node started. */
+  readonly healing: Healing | undefined;
   readonly latePayloads: bigint;
   /** The last comparison with each member of another node; null where it has not answered. */
   readonly comparisons: readonly {
@@ -270,6 +288,8 @@ export interface NodeStatus {
   readonly head: BlockRef | null;
   /** Blocks between them. */
   readonly lag: bigint | null;
+  /** Why the node follows the chain no longer, when that has stopped for good: its operator must act. */
+  readonly followingStopped: string | undefined;
   readonly groups: bigint | undefined;
   readonly joining: bigint | undefined;
   readonly peers: bigint | undefined;
@@ -575,6 +595,7 @@ async function groupStatus(
     counted: field("counted", toNumberResult),
     digest: field("digest", toHashResult),
     joining: field("joining", flag),
+    healing: optional(it["healing"], "the status's healing", toHealing),
     latePayloads: field("latePayloads", toNumberResult),
     comparisons: field("comparisons", list).map((each) => {
       const other = fields(each, "a comparison");
@@ -585,6 +606,15 @@ async function groupStatus(
         agrees: optional(other["agrees"], "a comparison's agrees", flag) ?? null,
       };
     }),
+  };
+}
+
+function toHealing(value: unknown, what: string): Healing {
+  const it = fields(value, what);
+  return {
+    state: text(it["state"], `${what}'s state`),
+    until: optional(it["until"], `${what}'s until`, toBlockRef),
+    reason: optional(it["reason"], `${what}'s reason`, text),
   };
 }
 
@@ -602,6 +632,7 @@ async function nodeStatus(session: Session): Promise<NodeStatus> {
     followed: maybe("followed", toBlockRef) ?? null,
     head: maybe("head", toBlockRef) ?? null,
     lag: maybe("lag", toNumberResult) ?? null,
+    followingStopped: maybe("followingStopped", text),
     groups: maybe("groups", toNumberResult),
     joining: maybe("joining", toNumberResult),
     peers: maybe("peers", toNumberResult),

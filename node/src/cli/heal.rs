@@ -31,7 +31,9 @@ pub(super) fn run(args: &HealArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let reply = runtime.block_on(ask(url, &request, token))?;
     outcome(reply)?;
-    out::line("the node takes the history over again; its log tells how it ends")
+    out::line(
+        "the node takes the history over again; its log and coterie_groupStatus tell how it ends",
+    )
 }
 
 /// The token in a file, which a line's end may follow.
@@ -73,6 +75,11 @@ fn outcome(reply: Reply) -> Result<()> {
         (Some("GROUP_UNKNOWN"), _) => {
             bail!("the node knows nothing of this group: name a member with --from KEY")
         }
+        (Some("RECIPIENT_UNKNOWN"), Some(detail)) => {
+            bail!(
+                "{detail}: is it the right key? Its node must be one of enclave.peers, or known to one of them, and run. A node that has just started may not have found its peers yet"
+            )
+        }
         (Some("UNAUTHORIZED"), _) => {
             bail!(
                 "the node asks for a good token that permits coterie:heal, in the file of --token-file"
@@ -103,6 +110,8 @@ mod tests {
         check(error(json!({"code": "METHOD_NOT_ENABLED"})), Some("rpc.operator_methods = true"));
         check(error(json!({"code": "GROUP_UNKNOWN"})), Some("--from KEY"));
         check(error(json!({"code": "UNAUTHORIZED"})), Some("--token-file"));
+        let unknown = json!({"code": "RECIPIENT_UNKNOWN", "detail": "no peer is known for K"});
+        check(error(unknown), Some("no peer is known for K: is it the right key?"));
         check(error(json!({"code": "X", "detail": "a reason"})), Some("a reason"));
         check(error(json!("text")), Some("No"));
         check(json!({"error": {"code": -1, "message": "No"}}), Some("No"));

@@ -9,6 +9,7 @@ use std::{
 use alloy_primitives::hex;
 use anyhow::{Context, Result, bail};
 use coterie_node::{
+    config::{Config, KeyFile, Problem},
     enclave::keys::{Argon2Cost, KeyPair, read_key_file, read_public_key_file, write_key_files},
     service::markers::MarkerKey,
 };
@@ -68,6 +69,19 @@ pub(super) fn read_enclave_key(path: &Path, password_file: Option<&Path>) -> Res
     let password = password_file.map(read_password).transpose()?;
     read_key_file(path, password.as_ref().map(|it| it.as_str()))
         .with_context(|| format!("cannot use the key file {}", path.display()))
+}
+
+/// Reads the enclave's keys, the default first; also what is odd about them.
+///
+/// # Errors
+///
+/// One of them cannot be read.
+pub(super) fn read_enclave_keys(files: &[KeyFile]) -> Result<(Vec<KeyPair>, Vec<Problem>)> {
+    let pairs = files.iter().map(|it| read_enclave_key(&it.file, it.password_file.as_deref()));
+    let pairs: Vec<_> = pairs.collect::<Result<_>>()?;
+    let held = files.iter().zip(&pairs).map(|(it, pair)| (it.file.as_path(), pair.enclave_key()));
+    let problems = Config::repeated_keys(&held.collect::<Vec<_>>());
+    Ok((pairs, problems))
 }
 
 fn generate_enclave_key(path: &Path, password_file: Option<&Path>) -> Result<String> {
@@ -141,6 +155,27 @@ fn unlocked(password_file: Option<&Path>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_is_in_two_files_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let pair = KeyPair::generate().unwrap();
+        for name in ["one", "two"] {
+            write_key_files(&at(name), &pair, None).unwrap();
+        }
+        write_key_files(&at("three"), &KeyPair::generate().unwrap(), None).unwrap();
+        let read = |names: &[&str]| {
+            let file = |name: &&str| KeyFile { file: at(name), password_file: None };
+            read_enclave_keys(&names.iter().map(file).collect::<Vec<_>>()).unwrap()
+        };
+        let (pairs, problems) = read(&["one.key", "three.key"]);
+        assert_eq!((pairs.len(), problems.len()), (2, 0));
+        let (pairs, problems) = read(&["one.key", "three.key", "two.key"]);
+        assert_eq!((pairs.len(), problems.len()), (3, 1));
+        let text = &problems[0].text;
+        assert!(text.contains("two.key") && text.contains("one.key"), "{text}");
+    }
 
     #[test]
     fn generated_enclave_keys_are_shown_again() {

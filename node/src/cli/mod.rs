@@ -19,6 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use coterie_core::{EnclaveKey, GroupId};
 use coterie_node::{
     config::{Config, LogConfig, LogFormat, MarkerSigner, Problem, Severity},
+    enclave::keys::KeyPair,
     rpc::{
         auth::{self, options::Algorithm},
         openrpc,
@@ -288,9 +289,7 @@ pub(crate) fn execute(cli: Cli) -> Result<()> {
         Command::Run(args) => {
             let config = Config::load(&args.config)?;
             logs::start(&logs.over(config.log.clone()))?;
-            for Problem { key, text, .. } in config.problems() {
-                tracing::warn!(key, "{text}");
-            }
+            log_problems(config.problems());
             run::run(config)
         }
         Command::Dev(args) => {
@@ -307,6 +306,12 @@ pub(crate) fn execute(cli: Cli) -> Result<()> {
     }
 }
 
+fn log_problems(problems: Vec<Problem>) {
+    for Problem { key, text, .. } in problems {
+        tracing::warn!(key, "{text}");
+    }
+}
+
 fn check(config: &Config) -> Result<()> {
     out::line(config.resolved())?;
     let problems = config.problems();
@@ -315,11 +320,13 @@ fn check(config: &Config) -> Result<()> {
     }
     let errors = problems.iter().filter(|it| it.severity == Severity::Error).count();
     anyhow::ensure!(errors == 0, "{errors} of {} problems are errors", problems.len());
-    let mut held = Vec::new();
-    for key in &config.enclave.keys {
-        let pair = keys::read_enclave_key(&key.file, key.password_file.as_deref())?;
-        held.push(pair.enclave_key());
-        out::line(format_args!("enclave key {} ({})", pair.enclave_key(), key.file.display()))?;
+    let (pairs, problems) = keys::read_enclave_keys(&config.enclave.keys)?;
+    for problem in problems {
+        out::line(problem)?;
+    }
+    let held: Vec<_> = pairs.iter().map(KeyPair::enclave_key).collect();
+    for (key, file) in held.iter().zip(&config.enclave.keys) {
+        out::line(format_args!("enclave key {key} ({})", file.file.display()))?;
     }
     if let MarkerSigner::KeyFile(file) = &config.markers.signer {
         let address = keys::read_marker_key(file)?.address;
@@ -334,7 +341,7 @@ fn check(config: &Config) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
-    use coterie_node::enclave::keys::{KeyPair, write_key_files};
+    use coterie_node::enclave::keys::write_key_files;
 
     use super::*;
 

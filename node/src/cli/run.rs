@@ -62,8 +62,8 @@ fn options(config: Config) -> Result<NodeOptions> {
     private_directory(&config.data_dir)
         .with_context(|| format!("cannot make the directory {}", config.data_dir.display()))?;
     let enclave = config.enclave;
-    let keys = enclave.keys.iter();
-    let keys = keys.map(|key| keys::read_enclave_key(&key.file, key.password_file.as_deref()));
+    let (keys, problems) = keys::read_enclave_keys(&enclave.keys)?;
+    super::log_problems(problems);
     let key = match &config.markers.signer {
         MarkerSigner::Random => None,
         MarkerSigner::KeyFile(path) => Some(keys::read_marker_key(path)?),
@@ -77,7 +77,7 @@ fn options(config: Config) -> Result<NodeOptions> {
         name: config.name,
         chain: Arc::new(RpcChain::new(chain)?),
         enclave: EnclaveOptions {
-            keys: keys.collect::<Result<_>>()?,
+            keys,
             listen: enclave.listen,
             advertised_url: enclave.advertised_url,
             peers: enclave.peers,
@@ -105,6 +105,7 @@ fn options(config: Config) -> Result<NodeOptions> {
             push_blocks,
             filters_max: config.rpc.filters_max,
             filters_per_tenant_max: config.rpc.filters_per_tenant_max,
+            ..ServiceOptions::default()
         },
         confirmations: config.chain.confirmations,
         compare_pause: config.compare_interval,

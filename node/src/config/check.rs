@@ -3,11 +3,17 @@
 //! Looks at files without opening keys, and at combinations that are allowed but rarely meant. It
 //! contacts nobody.
 
-use std::{fmt, fs::File, path::Path};
+use std::{
+    fmt,
+    fs::File,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
+use coterie_core::EnclaveKey;
 use url::{Host, Url};
 
-use super::{Config, MarkerSigner};
+use super::{Config, EnclaveConfig, MarkerSigner, limits, view::redacted};
 use crate::{
     rpc::auth::options::{AuthOptions, Source},
     service::Confirmations,
@@ -48,7 +54,81 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     let mut found = Vec::new();
     files(config, &mut found);
     network(config, &mut found);
+    repeated_files(&config.enclave, &mut found);
+    peers(&config.enclave, &mut found);
+    limits::contradictions(config, &mut found);
     found
+}
+
+/// What [`Config::repeated_keys`] says.
+pub(super) fn repeated_keys(held: &[(&Path, EnclaveKey)]) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for (at, (file, key)) in held.iter().enumerate() {
+        let earlier = held.iter().take(at).find(|(_, earlier)| earlier == key);
+        if let Some((earlier, _)) = earlier.filter(|(earlier, _)| real(earlier) != real(file)) {
+            let (file, earlier) = (file.display(), earlier.display());
+            let text = format!("{file} holds the same key as {earlier}: it has no effect");
+            found.push(Problem { severity: Severity::Warning, key: "enclave.keys", text });
+        }
+    }
+    found
+}
+
+fn repeated_files(enclave: &EnclaveConfig, found: &mut Vec<Problem>) {
+    let files: Vec<_> = enclave.keys.iter().map(|it| real(&it.file)).collect();
+    for (at, (key, file)) in enclave.keys.iter().zip(&files).enumerate() {
+        if files.iter().take(at).any(|earlier| earlier == file) {
+            let text = format!(
+                "{} is named once more: it has no effect. Should it be another key?",
+                key.file.display()
+            );
+            found.push(Problem { severity: Severity::Warning, key: "enclave.keys", text });
+        }
+    }
+}
+
+/// A file under one name; one that is not there under the name that it has.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+fn peers(enclave: &EnclaveConfig, found: &mut Vec<Problem>) {
+    for (at, peer) in enclave.peers.iter().enumerate() {
+        let text = if enclave.peers.iter().take(at).any(|earlier| is_same(earlier, peer)) {
+            format!("{} is named once more: it has no effect", redacted(peer))
+        } else if is_own(peer, enclave) {
+            format!("{} is this node itself: name other members' nodes", redacted(peer))
+        } else {
+            continue;
+        };
+        found.push(Problem { severity: Severity::Warning, key: "enclave.peers", text });
+    }
+}
+
+/// Whether both are one address; a slash at the end does not count.
+fn is_same(one: &Url, other: &Url) -> bool {
+    one.as_str().trim_end_matches('/') == other.as_str().trim_end_matches('/')
+}
+
+/// Whether a peer's address is the one that the node tells others, or where it listens.
+fn is_own(peer: &Url, enclave: &EnclaveConfig) -> bool {
+    if enclave.advertised_url.as_ref().is_some_and(|own| is_same(own, peer)) {
+        return true;
+    }
+    let (listen, port) = (enclave.listen.ip(), enclave.listen.port());
+    if port == 0 || peer.port_or_known_default() != Some(port) {
+        return false;
+    }
+    let is_listened_on =
+        |address: IpAddr| address == listen || listen.is_unspecified() && address.is_loopback();
+    match peer.host() {
+        Some(Host::Domain(name)) => {
+            name == "localhost" && (listen.is_loopback() || listen.is_unspecified())
+        }
+        Some(Host::Ipv4(address)) => is_listened_on(address.into()),
+        Some(Host::Ipv6(address)) => is_listened_on(address.into()),
+        None => false,
+    }
 }
 
 fn files(config: &Config, found: &mut Vec<Problem>) {

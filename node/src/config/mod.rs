@@ -7,6 +7,7 @@
 mod auth;
 mod check;
 mod definition;
+mod limits;
 mod raw;
 mod resolve;
 mod view;
@@ -19,7 +20,7 @@ use std::{
 };
 
 use alloy_primitives::U256;
-use coterie_core::{NetworkDefinition, definition::InvalidDefinition};
+use coterie_core::{EnclaveKey, NetworkDefinition, definition::InvalidDefinition};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -224,6 +225,12 @@ impl Config {
     /// What is likely to go wrong with this configuration here and now.
     pub fn problems(&self) -> Vec<Problem> {
         check::problems(self)
+    }
+
+    /// Key files of the enclave, given as their paths and the keys in them, that hold a key which an
+    /// earlier one holds, too. The same file named twice is one of [`Self::problems`].
+    pub fn repeated_keys(held: &[(&Path, EnclaveKey)]) -> Vec<Problem> {
+        check::repeated_keys(held)
     }
 
     /// What was understood, as TOML, without credentials.

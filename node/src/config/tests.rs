@@ -1,5 +1,7 @@
 //! Files to meaning, and mistakes to messages.
 
+mod problems;
+
 use std::error::Error;
 
 use alloy_primitives::{B256, address};

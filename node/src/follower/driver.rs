@@ -30,7 +30,7 @@ use crate::{
     chain::{Block, BlockId, BlockRef, Chain, ChainError, Header},
     enclave::{AcceptedHistory, Enclave, EnclaveUnavailable},
     executor::{Executor, Fault},
-    service::{Following, GroupEvent, TakeOver},
+    service::{Following, FollowingStopped, GroupEvent, Healing, TakeOver},
     state::{BlockCommit, Decision, EMPTY_ROOT, GroupCommit, State, StateError, seen},
 };
 
@@ -87,6 +87,21 @@ impl FollowError {
     pub const fn is_temporary(&self) -> bool {
         matches!(self, Self::Chain(_) | Self::Enclave(_))
     }
+
+    /// What callers are told of it: nothing of our own disk but that it failed. The log has the rest.
+    fn told(&self) -> FollowingStopped {
+        let reason = match self {
+            Self::ReorgTooDeep { followed, depth_max } => format!(
+                "the chain has other blocks than those that were followed up to {}: it reorganised deeper than {depth_max} blocks, or it is another chain",
+                followed.number
+            ),
+            Self::State(StateError::Corrupt(_)) => "its private state is corrupt".to_owned(),
+            Self::State(_) => "its private state failed".to_owned(),
+            Self::Chain(_) => "the chain failed".to_owned(),
+            Self::Enclave(_) => "its enclave failed".to_owned(),
+        };
+        FollowingStopped { reason }
+    }
 }
 
 /// How far following has come, as the log tells it.
@@ -124,6 +139,8 @@ pub struct Follower {
     pub(super) covered: watch::Sender<HashMap<GroupId, BlockRef>>,
     /// Markers that none of our keys opened, since the start.
     unread: Arc<AtomicU64>,
+    stopped: watch::Sender<Option<FollowingStopped>>,
+    pub(super) healed: watch::Sender<BTreeMap<GroupId, Healing>>,
     pub(super) events: broadcast::Sender<GroupEvent>,
     pub(super) requests: (mpsc::Sender<TakeOver>, mpsc::Receiver<TakeOver>),
     pub(super) taken: (mpsc::Sender<Taken>, mpsc::Receiver<Taken>),
@@ -193,6 +210,8 @@ impl Follower {
             joining_seen: watch::Sender::new(Vec::new()),
             covered: watch::Sender::default(),
             unread: Arc::default(),
+            stopped: watch::Sender::new(None),
+            healed: watch::Sender::default(),
             events: broadcast::Sender::new(1024),
             requests: mpsc::channel(64),
             taken: mpsc::channel(16),
@@ -215,12 +234,19 @@ impl Follower {
             joining: self.joining_seen.subscribe(),
             covered: self.covered.subscribe(),
             unread: Arc::clone(&self.unread),
+            stopped: self.stopped.subscribe(),
+            healed: self.healed.subscribe(),
             events: self.events.clone(),
             requests: self.requests.0.clone(),
         }
     }
 
-    /// Follows until something permanent fails.
+    /// Where it is told that following stopped for good, by whoever runs it and sees it panic.
+    pub fn stopped(&self) -> watch::Sender<Option<FollowingStopped>> {
+        self.stopped.clone()
+    }
+
+    /// Follows until something permanent fails, and tells that then.
     ///
     /// # Errors
     ///
@@ -247,6 +273,7 @@ impl Follower {
                 }
                 Err(error) => {
                     tracing::error!(%error, "following stopped; reads go on");
+                    self.stopped.send_replace(Some(error.told()));
                     return Err(error);
                 }
             }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     chain::{BlockId, BlockRef, ChainError},
     enclave::AcceptedHistory,
-    service::TakeOver,
+    service::{Healing, TakeOver},
     state::{Corruption, Decision, GroupHistory, StateError},
     store::Table,
 };
@@ -28,6 +28,9 @@ use crate::{
 const OFFERED_MAX: usize = 4;
 /// Groups that wait for their history; more would be an attack, and the oldest are given up.
 const JOINING_MAX: usize = 1_000;
+
+/// Groups of which it is told how healing them went.
+const HEALED_MAX: usize = 1_000;
 
 /// A task that takes over a group's history; it ends when this is dropped.
 #[derive(Debug)]
@@ -135,6 +138,17 @@ impl Follower {
         // last. One that heals may not end before the one that it replaces.
         let since = self.histories.until(group).map_or(0, |until| until.number);
         self.spawn(group, since, givers, Wanted::Healing);
+        self.note_healing(group, Healing::UnderWay);
+    }
+
+    /// Tells how it goes with a group that is healed.
+    fn note_healing(&self, group: GroupId, healing: Healing) {
+        self.healed.send_modify(|healed| {
+            if healed.len() >= HEALED_MAX && !healed.contains_key(&group) {
+                healed.pop_first();
+            }
+            healed.insert(group, healing);
+        });
     }
 
     pub(super) fn on_request(&mut self, request: TakeOver) -> Result<(), FollowError> {
@@ -169,8 +183,11 @@ impl Follower {
         match result {
             Ok(taken) => self.installing.push_back(taken),
             Err(error) => {
-                let task = self.tasks.remove(&group);
-                if !task.is_some_and(|task| task.order.wanted.is_only_offered(group, &error)) {
+                let wanted = self.tasks.remove(&group).map(|task| task.order.wanted);
+                if wanted == Some(Wanted::Healing) {
+                    self.note_healing(group, Healing::Failed(error.told()));
+                }
+                if !wanted.is_some_and(|wanted| wanted.is_only_offered(group, &error)) {
                     tracing::error!(%group, %error, "the group's history could not be taken over");
                 }
                 self.give_up(group)?;
@@ -300,7 +317,10 @@ impl Follower {
             replaced => replaced?,
         }
         self.joining = joining;
-        self.tasks.remove(&group);
+        let task = self.tasks.remove(&group);
+        if task.is_some_and(|task| task.order.wanted == Wanted::Healing) {
+            self.note_healing(group, Healing::Taken(taken.history.until));
+        }
         self.publish_joining();
         self.refresh_co_members()?;
         self.begin_join(group);

@@ -70,6 +70,8 @@ const FETCH_TIME: Duration = Duration::from_secs(600);
 const GIVERS_MAX: usize = 256;
 /// Entries that are replayed at a time.
 const REPLAYED: usize = 1_000;
+/// Characters of a reason that is told, since it may hold a giver's words.
+const TOLD_MAX: usize = 300;
 
 /// A group that waits for its history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,6 +222,37 @@ pub(super) enum JoinError {
     GiverDisagrees { ours: B256, theirs: B256 },
     #[error("only {agree} of {answered} members that answered have the same root")]
     MembersDisagree { agree: usize, answered: usize },
+}
+
+impl JoinError {
+    /// What the group's members may read of it: nothing of our own chain and disk but that they
+    /// failed.
+    pub(super) fn told(&self) -> String {
+        let ours = match self {
+            Self::Chain(_) => Some("the chain failed"),
+            Self::Enclave(_) => Some("this node's enclave failed"),
+            Self::State(_) => Some("this node's private state failed"),
+            Self::Ask(_)
+            | Self::NobodyToAsk
+            | Self::Undecodable
+            | Self::TooLong(_)
+            | Self::TooLarge(_)
+            | Self::Inconsistent
+            | Self::TooSlow
+            | Self::OtherBranch(_)
+            | Self::Reads(_)
+            | Self::LaterCreation
+            | Self::HeldAsMember
+            | Self::Entry { .. }
+            | Self::TooEarly { .. }
+            | Self::PublicStateNeeded
+            | Self::Panicked
+            | Self::NotAMember
+            | Self::GiverDisagrees { .. }
+            | Self::MembersDisagree { .. } => None,
+        };
+        ours.map_or_else(|| self.to_string().chars().take(TOLD_MAX).collect(), str::to_owned)
+    }
 }
 
 impl From<Fault> for JoinError {

@@ -99,6 +99,17 @@ pub struct Sockets {
     stop: CancellationToken,
 }
 
+/// There is no place for one more connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlace {
+    /// There are as many as there may be.
+    #[error("there are {0} WebSockets, as many as there may be: try again later")]
+    Full(usize),
+    /// The server stops.
+    #[error("this server is stopping: connect again when it is back")]
+    Stopping,
+}
+
 /// The place of a connection among those that there may be.
 #[derive(Debug)]
 pub struct Place(
@@ -116,10 +127,18 @@ impl Sockets {
         }
     }
 
-    /// A place for one more; `None` when there is none, or when the server stops.
-    pub fn place(&self) -> Option<Place> {
-        let place = Arc::clone(&self.connections).try_acquire_owned().ok().map(Place);
-        place.filter(|_| !self.stop.is_cancelled())
+    /// A place for one more.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or the server stops.
+    pub fn place(&self) -> Result<Place, NoPlace> {
+        let place = Arc::clone(&self.connections).try_acquire_owned();
+        // First: a server that stops takes all places itself.
+        if self.stop.is_cancelled() {
+            return Err(NoPlace::Stopping);
+        }
+        place.map(Place).map_err(|_| NoPlace::Full(self.limits.connections_max))
     }
 
     /// Waits until all connections are closed; for after `stop`.

@@ -30,8 +30,8 @@ use crate::{
         auth::{self, Authenticator, SourceError, options::AuthOptions},
     },
     service::{
-        Comparison, Confirmations, LatePayloads, Members, Service, ServiceOptions, View,
-        markers::MarkerOptions, offer_histories,
+        Comparison, Confirmations, FollowingStopped, LatePayloads, Members, Service,
+        ServiceOptions, View, markers::MarkerOptions, offer_histories,
     },
     state::{State, StateError, StateOptions, was_unread},
     store::{FjallOptions, FjallStore, MemoryStore, Store, StoreError},
@@ -427,6 +427,7 @@ fn follow(
     stop: CancellationToken,
 ) -> ThreadHandle<Result<(), FollowError>> {
     let runtime = Handle::current();
+    let stopped = follower.stopped();
     std::thread::spawn(move || {
         let following = std::panic::AssertUnwindSafe(|| {
             runtime.block_on(async {
@@ -438,6 +439,8 @@ fn follow(
         });
         std::panic::catch_unwind(following).unwrap_or_else(|panic| {
             tracing::error!("following panicked; reads go on, but the node must be started again");
+            let reason = "a fault in the node".to_owned();
+            stopped.send_replace(Some(FollowingStopped { reason }));
             std::panic::resume_unwind(panic)
         })
     })

@@ -42,10 +42,12 @@ const SERVER: i32 = -32000;
 
 const INTERNAL: &str = "Internal error";
 const TOO_MANY: &str = "Too many requests";
+const TOO_MANY_CONNECTIONS: &str = "Too many connections";
 const INVALID: &str = "Invalid Request";
 const ENCLAVE_FAILED: &str = "Error communicating with enclave";
 const UNDECODABLE: &str = "Unable to decode the private signed raw transaction";
 const NO_GROUP: &str = "Flexible Privacy group does not exist.";
+const UNKNOWN_TO_MEMBER: &str = "Flexible Privacy group is unknown to a member.";
 const NOT_PRIVATE_FROM: &str = "Private from does not match enclave public key";
 const NO_CHAIN: &str = "The chain is not available";
 const NO_NONCE: &str = "Unable to determine nonce for account in group.";
@@ -86,6 +88,8 @@ pub enum Refusal {
     NoEnclaveKey,
     /// The tenant asks more than it may.
     TooManyRequests,
+    /// The tenant has as many WebSockets as it may have.
+    TooManyConnections,
     /// Parameters of a subscription that do not say what is wanted.
     Subscription {
         /// What was expected, for people.
@@ -188,6 +192,11 @@ impl From<Refusal> for ErrorObjectOwned {
                 let detail = "more requests than one tenant may make: try again in a second";
                 error(LIMIT, TOO_MANY, "TOO_MANY_REQUESTS", Some(detail.to_owned()))
             }
+            Refusal::TooManyConnections => {
+                let detail = "this tenant has as many WebSockets as it may have: close one first";
+                let detail = Some(detail.to_owned());
+                error(LIMIT, TOO_MANY_CONNECTIONS, "TOO_MANY_CONNECTIONS", detail)
+            }
             Refusal::Subscription { expected } => {
                 let detail = Some(expected.to_owned());
                 error(INVALID_REQUEST_CODE, "Invalid Request", "INVALID_PARAMS", detail)
@@ -229,7 +238,7 @@ const fn parameter_message(parameter: Parameter) -> &'static str {
 pub fn http_status(error: &ErrorObjectOwned) -> Option<StatusCode> {
     match (error.code(), error.message()) {
         (UNAUTHORIZED, _) => Some(StatusCode::UNAUTHORIZED),
-        (LIMIT, TOO_MANY) => Some(StatusCode::TOO_MANY_REQUESTS),
+        (LIMIT, TOO_MANY | TOO_MANY_CONNECTIONS) => Some(StatusCode::TOO_MANY_REQUESTS),
         _ => None,
     }
 }
@@ -276,7 +285,7 @@ pub fn send(cause: &SendError) -> ErrorObjectOwned {
                 enclave_key: Some(key.to_base64()),
                 ..data("GROUP_UNKNOWN_TO_MEMBER")
             };
-            object(PRIVACY, "Flexible Privacy group is unknown to a member.", &extra)
+            object(PRIVACY, UNKNOWN_TO_MEMBER, &extra)
         }
         SendError::Joining(_) => detailed(-32008, SYNCING, "JOINING"),
         SendError::InvalidMembers { .. } => detailed(PRIVACY, UNDECODABLE, "INVALID_MEMBERS"),
@@ -284,6 +293,7 @@ pub fn send(cause: &SendError) -> ErrorObjectOwned {
             detailed(PRIVACY, "Too many members for a privacy group.", "TOO_MANY_MEMBERS")
         }
         SendError::Behind => detailed(-32008, SYNCING, "SYNCING"),
+        SendError::FollowingStopped(_) => detailed(-32008, SYNCING, "FOLLOWING_STOPPED"),
         SendError::Ask(cause) => ask(cause),
         SendError::Distribute(cause) => distribute(cause),
         SendError::Marker(cause) => marker(cause),
@@ -413,6 +423,7 @@ pub fn read(what: Read, cause: &ReadError) -> ErrorObjectOwned {
         | ReadError::ValueNotZero
         | ReadError::TooMuch { .. }
         | ReadError::Joining(_)
+        | ReadError::FollowingStopped(_)
         | ReadError::Chain(_)
         | ReadError::Enclave(_) => Some(cause.to_string()),
     };
@@ -430,6 +441,7 @@ fn read_code(cause: &ReadError) -> &'static str {
         ReadError::ValueNotZero => "VALUE_NOT_ZERO",
         ReadError::TooMuch { .. } => "LIMIT_EXCEEDED",
         ReadError::Joining(_) => "JOINING",
+        ReadError::FollowingStopped(_) => "FOLLOWING_STOPPED",
         ReadError::Chain(cause) => chain_code(cause),
         ReadError::State(cause) => state_code(cause),
         ReadError::Enclave(_) => "ENCLAVE_UNAVAILABLE",
@@ -447,6 +459,7 @@ const fn count_answer(cause: &ReadError) -> (i32, &'static str) {
         | ReadError::ValueNotZero
         | ReadError::TooMuch { .. }
         | ReadError::Joining(_)
+        | ReadError::FollowingStopped(_)
         | ReadError::Chain(_)
         | ReadError::State(_)
         | ReadError::Enclave(_) => (PRIVACY, NO_NONCE),
@@ -467,7 +480,7 @@ const fn read_answer(what: Read, cause: &ReadError) -> (i32, &'static str) {
         }
         ReadError::BlockUnknown => (-39001, "Unknown block"),
         ReadError::TooMuch { .. } => (-32005, "Requested range exceeds maximum RPC range limit"),
-        ReadError::Joining(_) => (-32008, SYNCING),
+        ReadError::Joining(_) | ReadError::FollowingStopped(_) => (-32008, SYNCING),
         ReadError::Enclave(_) if matches!(what, Read::PrivateTransaction) => {
             (PRIVACY, ENCLAVE_FAILED)
         }
@@ -498,7 +511,25 @@ pub fn heal(cause: &HealError) -> ErrorObjectOwned {
         HealError::GroupUnknown(_) => {
             detailed(PRIVACY, "Error finding privacy group", "GROUP_UNKNOWN")
         }
-        HealError::NotFollowing => detailed(INTERNAL_ERROR_CODE, INTERNAL, "NOT_FOLLOWING"),
+        HealError::NobodyToAsk(_) => {
+            detailed(PRIVACY, "Error finding privacy group", "NOBODY_TO_ASK")
+        }
+        HealError::OwnKey(_) => {
+            let message = parameter_message(Parameter::PrivateFrom);
+            detailed(INVALID_PARAMS_CODE, message, "INVALID_PARAMS")
+        }
+        HealError::GroupUnknownToGiver { group, key } => {
+            let extra = Data {
+                detail: Some(cause.to_string()),
+                privacy_group_id: Some(group.to_base64()),
+                enclave_key: Some(key.to_base64()),
+                ..data("GROUP_UNKNOWN_TO_MEMBER")
+            };
+            object(PRIVACY, UNKNOWN_TO_MEMBER, &extra)
+        }
+        HealError::Ask(cause) => ask(cause),
+        HealError::FollowingStopped(_) => detailed(-32008, SYNCING, "FOLLOWING_STOPPED"),
+        HealError::Stopping => detailed(INTERNAL_ERROR_CODE, INTERNAL, "STOPPING"),
         HealError::State(cause) => error(INTERNAL_ERROR_CODE, INTERNAL, state_code(cause), None),
     }
 }
@@ -592,7 +623,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{chain::BlockRef, enclave::EnclaveUnavailable, store::StoreError};
+    use crate::{
+        chain::BlockRef, enclave::EnclaveUnavailable, service::FollowingStopped, store::StoreError,
+    };
 
     const KEY: EnclaveKey = EnclaveKey::Nacl([7; 32]);
     const GROUP: GroupId = GroupId(B256::repeat_byte(9));
@@ -606,6 +639,10 @@ mod tests {
     fn check(error: &ErrorObjectOwned, number: i32, message: &str, code: &str) {
         let got = (error.code(), error.message(), word(error));
         assert_eq!(got, (number, message, json!(code)));
+    }
+
+    fn stopped() -> FollowingStopped {
+        FollowingStopped { reason: "another chain".into() }
     }
 
     fn unavailable() -> EnclaveUnavailable {
@@ -634,6 +671,13 @@ mod tests {
             ),
             (Refusal::NoEnclaveKey, -32600, "Invalid Request", "NO_ENCLAVE_KEY", None),
             (Refusal::TooManyRequests, -32005, "Too many requests", "TOO_MANY_REQUESTS", Some(429)),
+            (
+                Refusal::TooManyConnections,
+                -32005,
+                "Too many connections",
+                "TOO_MANY_CONNECTIONS",
+                Some(429),
+            ),
         ] {
             let error = ErrorObjectOwned::from(refusal);
             check(&error, number, message, code);
@@ -703,6 +747,7 @@ mod tests {
             ),
             (members, -50100, "Too many members for a privacy group.", "TOO_MANY_MEMBERS"),
             (SendError::Behind, -32008, syncing, "SYNCING"),
+            (stopped().into(), -32008, syncing, "FOLLOWING_STOPPED"),
             (SendError::Chain(no_chain()), -32603, "Internal error", "CHAIN_UNAVAILABLE"),
             (SendError::State(no_store()), -32603, "Internal error", "STORE_FAILED"),
             (
@@ -838,6 +883,8 @@ mod tests {
             (Read::Call, ReadError::ValueNotZero, internal),
             (Read::Logs, ReadError::TooMuch { limit: 1, of: "logs" }, range),
             (Read::Call, ReadError::Joining(GROUP), (-32008, "Initial sync is still in progress")),
+            (Read::Call, stopped().into(), (-32008, "Initial sync is still in progress")),
+            (Read::FindGroups, stopped().into(), find),
             (Read::Receipt, ReadError::Chain(no_chain()), internal),
             (Read::TransactionCount, ReadError::Chain(no_chain()), nonce),
             (Read::Logs, ReadError::State(no_store()), internal),
@@ -849,6 +896,69 @@ mod tests {
             assert_eq!((error.code(), error.message()), want, "{what:?} {cause}");
             assert!(word(&error).is_string());
             assert!(!error.data().unwrap().get().contains("/secret"));
+        }
+    }
+
+    #[test]
+    fn healing_that_is_refused_names_the_giver_and_the_group() {
+        let unknown = HealError::GroupUnknownToGiver { group: GROUP, key: KEY };
+        for (cause, number, message, code, word) in [
+            (
+                HealError::GroupUnknown(GROUP),
+                -50100,
+                "Error finding privacy group",
+                "GROUP_UNKNOWN",
+                GROUP.to_base64(),
+            ),
+            (
+                HealError::NobodyToAsk(GROUP),
+                -50100,
+                "Error finding privacy group",
+                "NOBODY_TO_ASK",
+                GROUP.to_base64(),
+            ),
+            (
+                HealError::OwnKey(KEY),
+                -32602,
+                "Invalid private from params",
+                "INVALID_PARAMS",
+                KEY.to_base64(),
+            ),
+            (
+                unknown,
+                -50100,
+                "Flexible Privacy group is unknown to a member.",
+                "GROUP_UNKNOWN_TO_MEMBER",
+                KEY.to_base64(),
+            ),
+            (
+                AskError::UnknownPeer(KEY).into(),
+                -50200,
+                "Recipient not found for key:",
+                "RECIPIENT_UNKNOWN",
+                KEY.to_base64(),
+            ),
+            (HealError::Stopping, -32603, "Internal error", "STOPPING", "stopping".into()),
+            (no_store().into(), -32603, "Internal error", "STORE_FAILED", String::new()),
+        ] {
+            let error = heal(&cause);
+            check(&error, number, message, code);
+            let data = error.data().unwrap().get();
+            assert!(data.contains(&word) && !data.contains("/secret"), "{data}");
+        }
+    }
+
+    #[test]
+    fn that_following_stopped_is_told_with_the_reason_and_what_to_do() {
+        for error in [
+            send(&stopped().into()),
+            read(Read::Receipt, &stopped().into()),
+            heal(&stopped().into()),
+        ] {
+            check(&error, -32008, "Initial sync is still in progress", "FOLLOWING_STOPPED");
+            let data: Value = serde_json::from_str(error.data().unwrap().get()).unwrap();
+            let detail = data["detail"].as_str().unwrap();
+            assert!(detail.contains("another chain") && detail.contains("log"), "{detail}");
         }
     }
 

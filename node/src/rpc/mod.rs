@@ -261,16 +261,24 @@ async fn ready(State(server): State<Arc<Server>>) -> Response {
 
 /// The answer of `/readyz`.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct ReadinessText {
     ready: bool,
     followed: Option<u64>,
     head: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    following_stopped: Option<String>,
 }
 
 impl From<Readiness> for ReadinessText {
     fn from(it: Readiness) -> Self {
         let number = |block: crate::chain::BlockRef| block.number;
-        Self { ready: it.ready, followed: it.followed.map(number), head: it.head.map(number) }
+        Self {
+            ready: it.ready,
+            followed: it.followed.map(number),
+            head: it.head.map(number),
+            following_stopped: it.stopped.map(|it| it.reason),
+        }
     }
 }
 

@@ -48,10 +48,11 @@ pub(super) async fn open(
         return auth::http::unauthorized();
     };
     let Ok(share) = server.authenticator.connect(&caller) else {
-        return auth::http::too_many_requests();
+        return auth::http::too_many_connections();
     };
-    let Some(place) = server.sockets.place() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many connections").into_response();
+    let place = match server.sockets.place() {
+        Ok(place) => place,
+        Err(none) => return (StatusCode::SERVICE_UNAVAILABLE, none.to_string()).into_response(),
     };
     let (sockets, limits) = (server.sockets.clone(), server.limits);
     let session = Arc::new(Session { caller, server });

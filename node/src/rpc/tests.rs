@@ -18,8 +18,8 @@ use crate::{
     chain::{BlockId, BlockRef},
     executor::EstimateRequest,
     service::{
-        CallOutcome, CallRequest, GroupInfo, LogFilter, LogRange, PrivateLog, PrivateReceipt,
-        PrivateTransactionInfo, ReadError,
+        CallOutcome, CallRequest, FollowingStopped, GroupInfo, LogFilter, LogRange, PrivateLog,
+        PrivateReceipt, PrivateTransactionInfo, ReadError,
     },
     state::Reason,
 };
@@ -648,6 +648,19 @@ fn a_copied_marker_has_the_outcome_of_the_one_that_decided() {
         "outcome": "executed",
     });
     assert_eq!(serde_json::to_value(results::Receipt::from(receipt)).unwrap(), want);
+}
+
+#[test]
+fn readiness_has_a_reason_only_when_following_stopped_for_good() {
+    let text = |stopped| {
+        let followed = Some(BlockRef { number: 17, hash: HASH });
+        let readiness = Readiness { ready: false, followed, head: None, stopped };
+        serde_json::to_value(ReadinessText::from(readiness)).unwrap()
+    };
+    assert_eq!(text(None), json!({"ready": false, "followed": 17, "head": null}));
+    let reason = "another chain";
+    let want = json!({"ready": false, "followed": 17, "head": null, "followingStopped": reason});
+    assert_eq!(text(Some(FollowingStopped { reason: reason.to_owned() })), want);
 }
 
 #[test]

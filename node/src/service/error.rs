@@ -3,6 +3,7 @@
 use alloy_primitives::B256;
 use coterie_core::{EnclaveKey, GroupId};
 
+use super::FollowingStopped;
 use crate::{
     chain::ChainError,
     enclave::{AskError, DistributeError, EnclaveUnavailable},
@@ -96,6 +97,9 @@ pub enum SendError {
     /// The follower is too far behind the chain to judge by its state.
     #[error("the node is still catching up with the chain")]
     Behind,
+    /// The follower stopped: nobody here would see what becomes of it.
+    #[error(transparent)]
+    FollowingStopped(#[from] FollowingStopped),
     /// A member's enclave could not be asked before sending.
     #[error(transparent)]
     Ask(#[from] AskError),
@@ -205,6 +209,9 @@ pub enum ReadError {
     /// The group's history is being taken over, and there is no earlier state to answer from.
     #[error("this node is joining privacy group {0}: try again when it has the history")]
     Joining(GroupId),
+    /// The follower stopped, and what is asked for would only come with further blocks.
+    #[error(transparent)]
+    FollowingStopped(#[from] FollowingStopped),
     /// The chain failed.
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -257,9 +264,33 @@ pub enum HealError {
     /// Nothing is known of the group, so a giver must be named.
     #[error("privacy group {0} does not exist on this node: name a member that has it")]
     GroupUnknown(GroupId),
-    /// The follower ended.
-    #[error("this node no longer follows the chain: see its log, then start it again")]
-    NotFollowing,
+    /// The giver is this node itself.
+    #[error("enclave key {0} is this node's own: name another member's")]
+    OwnKey(EnclaveKey),
+    /// The group has no other members, as far as this node knows.
+    #[error(
+        "this node knows of no other node that is in privacy group {0}: name a member that has it"
+    )]
+    NobodyToAsk(GroupId),
+    /// The giver's node does not know the group.
+    #[error(
+        "the node of enclave key {key} does not know privacy group {group}: name another member"
+    )]
+    GroupUnknownToGiver {
+        /// The group.
+        group: GroupId,
+        /// The giver.
+        key: EnclaveKey,
+    },
+    /// The giver's node cannot be asked.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The follower stopped.
+    #[error(transparent)]
+    FollowingStopped(#[from] FollowingStopped),
+    /// The node stops.
+    #[error("this node is stopping: ask again when it is back")]
+    Stopping,
     /// Our state failed.
     #[error(transparent)]
     State(#[from] StateError),

@@ -178,6 +178,10 @@ impl Service {
             tokio::task::yield_now().await;
         }
         *watcher = reached;
+        if logs.is_empty() {
+            // Not only now.
+            self.view.following.check().map_err(ReadError::from)?;
+        }
         Ok(logs)
     }
 

@@ -107,7 +107,9 @@ impl From<ReadError> for Refusal {
         match error {
             ReadError::State(error) => Self::State(error),
             ReadError::Enclave(error) => Self::Enclave(error),
-            ReadError::Chain(_) | ReadError::Joining(_) => Self::Later,
+            ReadError::Chain(_) | ReadError::Joining(_) | ReadError::FollowingStopped(_) => {
+                Self::Later
+            }
             ReadError::NotAMember(_)
             | ReadError::NotTheCallersKey(_)
             | ReadError::OwnKeyMissing(_)

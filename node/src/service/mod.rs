@@ -11,6 +11,7 @@ mod error;
 mod estimate;
 mod filters;
 mod following;
+mod heal;
 mod late;
 mod limiter;
 pub mod markers;
@@ -36,7 +37,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use coterie_core::{EnclaveKey, GroupId};
+use coterie_core::EnclaveKey;
 use serde_json::value::RawValue;
 
 pub use self::{
@@ -45,7 +46,7 @@ pub use self::{
     error::{HealError, MarkerRefused, ReadError, SendError, WatchError},
     estimate::GasEstimate,
     filters::FilterId,
-    following::{Following, GroupEvent, TakeOver},
+    following::{Following, FollowingStopped, GroupEvent, Healing, TakeOver},
     late::LatePayloads,
     members::Members,
     offers::offer_histories,
@@ -82,6 +83,8 @@ pub struct ServiceOptions {
     pub filters_max: usize,
     /// Filters of one caller, at most.
     pub filters_per_tenant_max: usize,
+    /// How long the node of a giver whom an operator names is looked for.
+    pub giver_wait: Duration,
 }
 
 impl Default for ServiceOptions {
@@ -92,6 +95,7 @@ impl Default for ServiceOptions {
             push_blocks: 500,
             filters_max: 8_192,
             filters_per_tenant_max: 1_024,
+            giver_wait: Duration::from_secs(5),
         }
     }
 }
@@ -163,26 +167,6 @@ impl Service {
     /// The comparison of state roots with other members, which somebody must run.
     pub const fn comparison(&self) -> &Arc<Comparison> {
         &self.comparison
-    }
-
-    /// Takes a group's history over again from another member: for a node that lost payloads.
-    /// Returns when the request was accepted; the log tells how it ends.
-    ///
-    /// # Errors
-    ///
-    /// [`HealError::GroupUnknown`] when nothing is known of the group and no giver is named.
-    pub async fn heal(
-        &self,
-        _tenant: &Tenant,
-        group: GroupId,
-        giver: Option<EnclaveKey>,
-    ) -> Result<(), HealError> {
-        let known = self.view.group_at_head(group)?.is_some() || self.view.is_joining(group);
-        if !known && giver.is_none() {
-            return Err(HealError::GroupUnknown(group));
-        }
-        let request = TakeOver { group, giver, added: None };
-        self.view.following.requests.send(request).await.map_err(|_| HealError::NotFollowing)
     }
 
     /// Passes a request on to the public chain as it is. What is public may also be asked by a caller

@@ -67,7 +67,8 @@ impl Pulse {
         });
         let beat = *self.beat.lock();
         let sees = beat.is_some_and(|beat| now.saturating_duration_since(beat) <= SILENCE_MAX);
-        Readiness { ready: near && sees && self.is_alive(), followed, head }
+        let stopped = self.following.stopped.borrow().clone();
+        Readiness { ready: near && sees && self.is_alive(), followed, head, stopped }
     }
 }
 
@@ -77,7 +78,7 @@ mod tests {
     use tokio::sync::{broadcast, mpsc, watch};
 
     use super::*;
-    use crate::chain::BlockRef;
+    use crate::{chain::BlockRef, service::FollowingStopped};
 
     type Sender = watch::Sender<Option<BlockRef>>;
 
@@ -93,6 +94,8 @@ mod tests {
             joining: watch::Sender::new(Vec::new()).subscribe(),
             covered: watch::Sender::default().subscribe(),
             unread: std::sync::Arc::default(),
+            stopped: watch::channel(None).1,
+            healed: watch::Sender::default().subscribe(),
             events: broadcast::Sender::new(1),
             requests: mpsc::channel(1).0,
         };
@@ -145,6 +148,16 @@ mod tests {
         let readiness = pulse.readiness(Instant::now());
         assert!(!readiness.ready && !pulse.is_alive());
         assert_eq!(readiness.followed, at(5));
+        // As when the node stops: nothing is wrong then.
+        assert_eq!(readiness.stopped, None);
+    }
+
+    #[test]
+    fn why_following_stopped_is_told() {
+        let (mut pulse, _followed, _head) = pulse();
+        let stopped = FollowingStopped { reason: "another chain".to_owned() };
+        pulse.following.stopped = watch::channel(Some(stopped.clone())).1;
+        assert_eq!(pulse.readiness(Instant::now()).stopped, Some(stopped));
     }
 
     #[tokio::test]

@@ -22,7 +22,8 @@ use crate::{
 impl Service {
     /// The private receipt of a marker; `None` when it is not mined or not for the caller.
     ///
-    /// For a mined marker, waits until its block has been followed, up to a limit.
+    /// For a mined marker, waits until its block has been followed, up to a limit. One whose block
+    /// will not be followed is an error.
     ///
     /// A caller that holds the payload, but is no member of its group, is told that it is none, and
     /// not what became of it: that depends on the group, of which it must learn nothing.
@@ -49,6 +50,7 @@ impl Service {
         let followed = head.is_some_and(|head| mined.block.number <= head.number)
             && self.view.state.canonical(mined.block.number)? == Some(mined.block.hash);
         if !followed {
+            self.view.following.check()?;
             return Ok(None);
         }
         // Followed, but it was not readable then. If it is now, it came too late.

@@ -138,9 +138,7 @@ impl Service {
         let Recipients::Group(group) = transaction.recipients else {
             return Err(SendError::MissingGroupId);
         };
-        if self.view.followed().is_none() {
-            return Err(SendError::Behind);
-        }
+        self.check_following()?;
         let added = self.added(transaction)?;
         let founds = added.is_some_and(|added| added.contains(&transaction.private_from));
         let exists = self.view.is_joining(group) || self.view.group_at_head(group)?.is_some();
@@ -148,6 +146,13 @@ impl Service {
             true => Ok(()),
             false => Err(SendError::GroupUnknown(group)),
         }
+    }
+
+    /// Refuses to judge by a state that is not there yet, or that nothing moves any more: nobody here
+    /// would see what becomes of the transaction.
+    fn check_following(&self) -> Result<(), SendError> {
+        self.view.following.check()?;
+        if self.view.followed().is_none() { Err(SendError::Behind) } else { Ok(()) }
     }
 
     /// Whether the caller may send to the group; if not, it is treated as unknown.
@@ -189,9 +194,7 @@ impl Service {
         let Recipients::Group(group) = transaction.recipients else {
             return Err(SendError::MissingGroupId);
         };
-        if self.view.followed().is_none() {
-            return Err(SendError::Behind);
-        }
+        self.check_following()?;
         let added = self.added(transaction)?;
         let founds = added.as_ref().is_some_and(|added| added.contains(&transaction.private_from));
         let may_send = self.may_send(tenant, group)?;
@@ -344,6 +347,7 @@ fn read_error(error: ReadError) -> SendError {
         ReadError::Chain(error) => error.into(),
         ReadError::State(error) => error.into(),
         ReadError::Enclave(error) => error.into(),
+        ReadError::FollowingStopped(error) => error.into(),
         ReadError::GroupUnknown(group)
         | ReadError::NotAMember(group)
         | ReadError::Joining(group) => SendError::GroupUnknown(group),

@@ -13,7 +13,7 @@ use coterie_core::{
 };
 
 use super::{
-    ReadError, Readiness, Service, Tenant, compare::Compare, types::Reach, view::GroupView,
+    Healing, ReadError, Readiness, Service, Tenant, compare::Compare, types::Reach, view::GroupView,
 };
 use crate::{
     chain::{BlockId, BlockRef},
@@ -77,6 +77,8 @@ pub struct GroupStatus {
     pub digest: B256,
     /// Whether it waits for its history, and what is told here is older.
     pub joining: bool,
+    /// How healing it went last, since the node started; `None` when nobody asked for that.
+    pub healing: Option<Healing>,
     /// Late payloads of it, since the node started.
     pub late: u64,
     /// The last comparison with each member of another node.
@@ -126,7 +128,11 @@ impl Service {
         };
         let joining = self.view.is_joining(group);
         let Some(view) = self.view.group(group, at.number)? else {
-            return Err(if joining { ReadError::Joining(group) } else { unknown });
+            if !joining {
+                return Err(unknown);
+            }
+            self.view.following.check()?;
+            return Err(ReadError::Joining(group));
         };
         let facts = self.view.facts(&view).await?;
         let others = facts.members.iter().filter(|key| !self.view.enclave.holds(key));
@@ -143,6 +149,7 @@ impl Service {
             counted: view.record.counted,
             digest: view.record.digest,
             joining,
+            healing: self.view.following.healed.borrow().get(&group).cloned(),
             late: self.late_payloads().of_group(group),
             compared: self.comparison().last(group, &others),
         })

@@ -3,6 +3,7 @@
 use alloy_primitives::{Address, B256, Bytes, Log, U256};
 use coterie_core::{EnclaveKey, GroupId, Recipients, SignedPrivateTransaction};
 
+use super::FollowingStopped;
 use crate::{
     chain::{BlockId, BlockRef},
     state::Reason,
@@ -39,7 +40,7 @@ impl Tenant {
 }
 
 /// How far the node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readiness {
     /// Whether reads and sends can be answered from the chain's head or close to it.
     pub ready: bool,
@@ -47,6 +48,8 @@ pub struct Readiness {
     pub followed: Option<BlockRef>,
     /// The chain's head as last seen.
     pub head: Option<BlockRef>,
+    /// Set when it comes no further, whatever the chain does.
+    pub stopped: Option<FollowingStopped>,
 }
 
 /// A call that changes nothing. There is no gas limit: private gas is the network's cap.

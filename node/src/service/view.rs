@@ -109,7 +109,10 @@ impl View {
 
     /// The followed block that `id` names; `None` when there is none.
     pub(super) async fn block(&self, id: BlockId) -> Result<Option<BlockRef>, ReadError> {
-        let Some(followed) = self.followed() else { return Ok(None) };
+        let Some(followed) = self.followed() else {
+            self.following.check()?;
+            return Ok(None);
+        };
         let number = match id {
             BlockId::Latest => return Ok(Some(followed)),
             BlockId::Number(number) => number,

@@ -145,6 +145,8 @@ impl Service {
         let moment = self.view.state.moment(group);
         let cursor = Cursor { at: self.view.followed(), moment };
         self.may_watch(tenant, group)?;
+        // There would be no news.
+        self.view.following.check().map_err(ReadError::from)?;
         Ok(Watcher { tenant: tenant.clone(), group, filter, cursor, checked: None })
     }
 

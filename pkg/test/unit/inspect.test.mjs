@@ -124,17 +124,25 @@ test("statuses are read, with the counts that the caller may see", async () => {
   const status = { version: "0.1.0", chainId: "0x539", definitionHash: hashOf(1), ready: true, followed: block, head: null, lag: null };
   const some = await asking(status).inspector.nodeStatus();
   assert.deepEqual([some.followed, some.head, some.groups], [{ number: 7n, hash: hashOf(7) }, null, undefined]);
+  assert.equal(some.followingStopped, undefined);
+  const stopped = await asking({ ...status, ready: false, followingStopped: "another chain" }).inspector.nodeStatus();
+  assert.equal(stopped.followingStopped, "another chain");
   const all = await asking({ ...status, groups: "0x2", peers: "0x1" }).inspector.nodeStatus();
   assert.deepEqual([all.groups, all.peers], [2n, 1n]);
   await assert.rejects(asking({ ...status, ready: "yes" }).inspector.nodeStatus(), sdk.InvalidResponseError);
   const of = {
     privacyGroupId: GROUP, members: [ALICE, BOB], owner: null, locked: false, version: hashOf(1), created: block, head: block,
     stateRoot: hashOf(2), counted: "0x3", digest: hashOf(3), joining: false, latePayloads: "0x0",
+    healing: { state: "failed", reason: "nobody answers" },
     comparisons: [{ member: BOB, block: null, secondsAgo: null, agrees: null }],
   };
   const { inspector, asked } = asking(of);
   const got = await inspector.groupStatus(group);
   assert.deepEqual([got.members, got.owner, got.counted], [[ALICE, BOB], null, 3n]);
   assert.deepEqual(got.comparisons, [{ member: BOB, block: null, secondsAgo: null, agrees: null }]);
+  assert.deepEqual(got.healing, { state: "failed", until: undefined, reason: "nobody answers" });
+  const taken = await asking({ ...of, healing: { state: "taken", until: block } }).inspector.groupStatus(group);
+  assert.deepEqual(taken.healing.until, { number: 7n, hash: hashOf(7) });
+  assert.equal((await asking({ ...of, healing: undefined }).inspector.groupStatus(group)).healing, undefined);
   assert.deepEqual(asked, [["coterie_groupStatus", [GROUP]]]);
 });

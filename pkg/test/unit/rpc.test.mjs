@@ -324,7 +324,7 @@ test("refusals have a class, by the node's word and by Besu's message", async ()
     ["BLOCK_UNKNOWN", sdk.BlockNotFoundError], ["NOT_A_MARKER", sdk.NotAMarkerError], ["HALTED", sdk.CallRevertedError],
     ["REVERTED", sdk.CallRevertedError], ["TOO_MANY_PUBLIC_READS", sdk.CallRevertedError], ["MARKER_INTRINSIC_GAS", sdk.MarkerRefusedError],
     ["MARKER_NONCE_TOO_LOW", sdk.MarkerRefusedError], ["MARKER_OF_THE_FUTURE", sdk.MarkerRefusedError], ["SOMETHING_NEW", sdk.RpcError],
-    ["toString", sdk.RpcError], ["__proto__", sdk.RpcError], ["STATE_CORRUPT", sdk.RpcError],
+    ["toString", sdk.RpcError], ["__proto__", sdk.RpcError], ["STATE_CORRUPT", sdk.RpcError], ["FOLLOWING_STOPPED", sdk.RpcError],
   ];
   let answer;
   await withNode(() => { throw answer; }, async (node) => {

@@ -5,7 +5,15 @@ use std::sync::Arc;
 
 use alloy_primitives::{Address, B256};
 use coterie_core::{GroupId, contract_address};
-use coterie_node::{enclave::Enclave as _, follower::FollowError, state::Reason};
+use coterie_node::{
+    enclave::Enclave as _,
+    follower::FollowError,
+    service::{
+        HealError, Healing, LogFilter, LogRange, ReadError, SendError, WatchError,
+        messages::{HISTORY, KNOWN},
+    },
+    state::Reason,
+};
 
 use super::{
     DEADLINE, GROUP, OWNER, add, agree, draft, group, keys, marker, reason, run, send, stored,
@@ -220,6 +228,120 @@ fn healing_goes_on_when_the_chain_reorganises_meanwhile() {
             assert_eq!(stored(&world, 1, emitter), 1);
             agree(&world, &[0, 1]);
         }
+    });
+}
+
+#[test]
+fn who_heals_is_refused_what_is_in_vain_and_told_how_the_rest_ends() {
+    run(async {
+        let mut world = World::new(3);
+        let emitter = group(&mut world, &[0, 1]).await;
+        let (own, giver, stranger) = (
+            world.members[1].key.clone(),
+            world.members[0].key.clone(),
+            world.members[2].key.clone(),
+        );
+        let service = Arc::clone(&world.members[1].node().service);
+        let tenant = service.default_tenant();
+        let heal = async |giver| service.heal(&tenant, GROUP, giver).await;
+        let healing = async || service.group_status(&tenant, GROUP).await.unwrap().healing;
+        assert!(matches!(heal(Some(own)).await, Err(HealError::OwnKey(_))));
+        let refused = heal(Some(stranger.clone())).await;
+        assert!(
+            matches!(&refused, Err(HealError::GroupUnknownToGiver { key, .. }) if *key == stranger),
+            "{refused:?}"
+        );
+        world.network.tamper(Some(Arc::new(|_, kind, answer| {
+            if kind == KNOWN { Err("not now".to_owned()) } else { Ok(answer) }
+        })));
+        assert!(matches!(heal(Some(giver.clone())).await, Err(HealError::Ask(_))));
+        assert_eq!(healing().await, None);
+
+        // It fails later.
+        world.network.tamper(Some(Arc::new(|_, kind, answer| {
+            if kind == HISTORY { Err("not now".to_owned()) } else { Ok(answer) }
+        })));
+        heal(Some(giver.clone())).await.unwrap();
+        world.members[1].catch_up().await.unwrap();
+        assert_eq!(healing().await, Some(Healing::UnderWay));
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while healing().await == Some(Healing::UnderWay) {
+            assert!(std::time::Instant::now() < deadline, "it does not end");
+            world.catch_up().await;
+            tokio::task::yield_now().await;
+        }
+        let failed = healing().await;
+        let says = |reason: &String| reason.contains("refused: not now");
+        assert!(matches!(&failed, Some(Healing::Failed(reason)) if says(reason)), "{failed:?}");
+
+        world.network.tamper(None);
+        heal(None).await.unwrap();
+        while !matches!(healing().await, Some(Healing::Taken(_))) {
+            assert!(std::time::Instant::now() < deadline, "it is not healed");
+            world.catch_up().await;
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(stored(&world, 1, emitter), 1);
+        agree(&world, &[0, 1]);
+    });
+}
+
+/// A reorg that is not followed, since it is deeper than is allowed.
+const TOO_DEEP: u64 = 257;
+
+#[test]
+fn who_needs_further_blocks_is_told_that_following_stopped_for_good() {
+    run(async {
+        let mut world = World::new(2);
+        let emitter = group(&mut world, &[0, 1]).await;
+        let (old, fork) = (world.head().markers[0].hash, world.head().at);
+        let filter =
+            LogFilter { range: LogRange::EVERYTHING, addresses: Vec::new(), topics: Vec::new() };
+        let node = world.members[1].node();
+        let (service, tenant) = (Arc::clone(&node.service), node.service.default_tenant());
+        assert_eq!(service.readiness().stopped, None);
+        let id = service.new_filter(&tenant, GROUP, filter.clone()).unwrap();
+        let store = draft(&world, 1, Action::Store(emitter, 5));
+        let raw = world.sent(&store).signed.encode();
+        let data = world.send(&store).await;
+        for _ in 0..TOO_DEEP {
+            world.mine(Vec::new());
+        }
+        world.members[1].catch_up().await.unwrap();
+        let followed = world.members[1].followed();
+        let mut parent = world.mine_on(fork.hash, vec![marker(&store, data)]);
+        let new = world.block(parent.hash).markers[0].hash;
+        for _ in 0..TOO_DEEP {
+            parent = world.mine_on(parent.hash, Vec::new());
+        }
+        world.chain.set_head(parent.hash).unwrap();
+        let error = world.members[1].run().await;
+        assert!(matches!(error, FollowError::ReorgTooDeep { .. }), "{error}");
+
+        let stopped = service.readiness().stopped.expect("that it stopped");
+        assert!(stopped.reason.contains("another chain"), "{stopped}");
+        assert_eq!(service.status(&tenant).readiness.stopped, Some(stopped.clone()));
+        let sent = service.send_raw_transaction(&tenant, &raw).await;
+        assert!(
+            matches!(&sent, Err(SendError::FollowingStopped(it)) if *it == stopped),
+            "{sent:?}"
+        );
+        let sent = service.distribute_raw_transaction(&tenant, &raw, None).await;
+        assert!(matches!(sent, Err(SendError::FollowingStopped(_))), "{sent:?}");
+        let receipt = service.receipt(&tenant, new).await;
+        assert!(matches!(receipt, Err(ReadError::FollowingStopped(_))), "{receipt:?}");
+        let watched = service.new_filter(&tenant, GROUP, filter);
+        assert!(matches!(watched, Err(WatchError::Read(ReadError::FollowingStopped(_)))));
+        let changes = service.filter_changes(&tenant, GROUP, id).await;
+        assert!(matches!(changes, Err(WatchError::Read(ReadError::FollowingStopped(_)))));
+        let healed = service.heal(&tenant, GROUP, None).await;
+        assert!(matches!(healed, Err(HealError::FollowingStopped(_))), "{healed:?}");
+
+        // What was followed can still be read.
+        assert_eq!(world.members[1].followed(), followed);
+        let receipt = service.receipt(&tenant, old).await.unwrap().expect("a receipt");
+        assert_eq!(receipt.reason, Reason::Executed);
+        assert_eq!(stored(&world, 1, emitter), 1);
     });
 }
 

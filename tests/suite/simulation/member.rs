@@ -191,6 +191,11 @@ impl Member {
         self.node.follower.catch_up().await
     }
 
+    /// Follows until that fails for good.
+    pub(crate) async fn run(&mut self) -> FollowError {
+        self.node.follower.run().await.expect_err("following never ends well")
+    }
+
     /// How far it is.
     pub(crate) fn followed(&self) -> Option<BlockRef> {
         self.node.view.state.followed().unwrap()

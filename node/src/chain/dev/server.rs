@@ -103,8 +103,9 @@ async fn open(
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let limits = Limits::default();
-    let Some(place) = sockets.place() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many connections").into_response();
+    let place = match sockets.place() {
+        Ok(place) => place,
+        Err(none) => return (StatusCode::SERVICE_UNAVAILABLE, none.to_string()).into_response(),
     };
     upgrade
         .max_message_size(limits.body_bytes_max)

@@ -74,7 +74,10 @@ async fn server(limits: SocketLimits) -> Server {
     let serving = sockets.clone();
     let calls = Limits { body_bytes_max: 1_000, ..Limits::default() };
     let open = move |upgrade: WebSocketUpgrade| async move {
-        let Some(place) = serving.place() else { return "full".into_response() };
+        let place = match serving.place() {
+            Ok(place) => place,
+            Err(none) => return none.to_string().into_response(),
+        };
         upgrade
             .max_message_size(calls.body_bytes_max)
             .on_upgrade(move |socket| serving.serve(place, socket, Arc::new(Echo), calls))
@@ -95,6 +98,14 @@ impl Client {
 
     async fn open(server: &Server) -> Result<Self, tungstenite::Error> {
         Ok(Self(connect_async(format!("ws://{}/", server.address)).await?.0))
+    }
+
+    /// What is answered in place of a connection.
+    async fn refused(server: &Server) -> String {
+        let Err(tungstenite::Error::Http(answer)) = Self::open(server).await else {
+            panic!("no answer over HTTP");
+        };
+        String::from_utf8(answer.into_body().unwrap_or_default()).unwrap()
     }
 
     async fn send(&mut self, text: impl Into<String>) {
@@ -182,7 +193,8 @@ async fn connections_and_subscriptions_have_limits() {
     };
     let server = server(limits).await;
     let (mut one, mut two) = (Client::new(&server).await, Client::new(&server).await);
-    assert!(Client::open(&server).await.is_err());
+    let refused = Client::refused(&server).await;
+    assert!(refused.contains("2 WebSockets, as many as there may be"), "{refused}");
     for want in [true, true, false] {
         assert_eq!(one.call("wait", json!([])).await.get("result").is_some(), want);
     }
@@ -280,5 +292,16 @@ async fn all_connections_are_closed_when_the_server_stops() {
     assert_eq!(client.closed().await.0, 1001);
     drop(client);
     tokio::time::timeout(DEADLINE, server.sockets.closed()).await.unwrap();
-    assert!(Client::open(&server).await.is_err());
+    assert!(Client::refused(&server).await.contains("is stopping"));
+}
+
+#[tokio::test]
+async fn a_server_that_stops_says_so_also_when_all_places_are_taken() {
+    let server = server(SocketLimits { connections_max: 1, ..SocketLimits::default() }).await;
+    let place = server.sockets.place().unwrap();
+    assert_eq!(server.sockets.place().unwrap_err(), NoPlace::Full(1));
+    server.stop.cancel();
+    assert_eq!(server.sockets.place().unwrap_err(), NoPlace::Stopping);
+    drop(place);
+    assert_eq!(server.sockets.place().unwrap_err(), NoPlace::Stopping);
 }

@@ -29,6 +29,11 @@ pub(in crate::rpc) fn too_many_requests() -> Response {
     failure(Refusal::TooManyRequests)
 }
 
+/// The answer to a WebSocket beyond those that a tenant may have open.
+pub(in crate::rpc) fn too_many_connections() -> Response {
+    failure(Refusal::TooManyConnections)
+}
+
 /// A single call that is refused has the status of its refusal. In a batch each call has its own
 /// error, and the whole is 200.
 pub(in crate::rpc) fn with_status(reply: Reply, refused: Option<StatusCode>) -> Response {
@@ -88,6 +93,19 @@ fn failure(refusal: Refusal) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_a_tenant_has_too_many_of_is_said() {
+        for (response, word) in [
+            (too_many_requests(), "more requests than one tenant may make"),
+            (too_many_connections(), "as many WebSockets as it may have"),
+        ] {
+            assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+            let body = axum::body::to_bytes(response.into_body(), 1 << 10).await.unwrap();
+            let text = String::from_utf8(body.to_vec()).unwrap();
+            assert!(text.contains(word), "{text}");
+        }
+    }
 
     #[test]
     fn only_a_single_refused_call_has_a_status_of_its_own() {

@@ -46,8 +46,11 @@ pub(super) const ALWAYS: &[Failure] = &[
     failure(-32600, "Invalid Request", "NO_ENCLAVE_KEY"),
     failure(-32005, "Too many requests", "TOO_MANY_REQUESTS"),
 ];
-const STATE: &[Failure] =
-    &[failure(-32603, INTERNAL, "STORE_FAILED"), failure(-32603, INTERNAL, "STATE_CORRUPT")];
+const STATE: &[Failure] = &[
+    failure(-32008, SYNCING, "FOLLOWING_STOPPED"),
+    failure(-32603, INTERNAL, "STORE_FAILED"),
+    failure(-32603, INTERNAL, "STATE_CORRUPT"),
+];
 const CHAIN: &[Failure] = &[
     failure(-32603, INTERNAL, "CHAIN_UNAVAILABLE"),
     failure(-32603, INTERNAL, "CHAIN_REFUSED"),
@@ -498,7 +501,7 @@ pub(super) const DOCS: &[Described] = &[
     (
         &["coterie_status"],
         Docs {
-            summary: "How the node is: what it has followed and how far the chain is. Counts of groups, peers and markers are only for callers that may see all groups.",
+            summary: "How the node is: what it has followed and how far the chain is, and why it follows no longer if that stopped for good. Counts of groups, peers and markers are only for callers that may see all groups.",
             params: &[],
             result: ("the node", Is("NodeStatus")),
             errors: &[],
@@ -507,14 +510,23 @@ pub(super) const DOCS: &[Described] = &[
     (
         &["coterie_heal"],
         Docs {
-            summary: "Takes a group's history over again from another member, for a node that lost payloads; where operators' methods are enabled. Answers when that has begun; the log tells how it ends.",
+            summary: "Takes a group's history over again from another member, for a node that lost payloads; where operators' methods are enabled. Answers when that has begun; the log and, where the group is known, `coterie_groupStatus` tell how it ends. Refused within seconds: a member whose node is not reached, or does not know the group. It need not be a member as this node knows the group.",
             params: &[A_GROUP, optional("from", "the member to ask", Is("EnclaveKey"))],
             result: ("true", Is("Boolean")),
             errors: &[
                 STRICT_GROUP,
                 &[
                     failure(-32602, "Invalid private from params", "INVALID_PARAMS"),
-                    failure(-32603, INTERNAL, "NOT_FOLLOWING"),
+                    failure(-32603, INTERNAL, "STOPPING"),
+                    failure(-50100, NO_GROUP, "NOBODY_TO_ASK"),
+                    failure(
+                        -50100,
+                        "Flexible Privacy group is unknown to a member.",
+                        "GROUP_UNKNOWN_TO_MEMBER",
+                    ),
+                    failure(-50200, NOT_FOUND_KEY, "RECIPIENT_UNKNOWN"),
+                    failure(-50200, NOT_PUSHED, "RECIPIENT_FAILED"),
+                    failure(-50200, NOT_PUSHED, "RECIPIENT_REFUSED"),
                     failure(-32604, "Method not enabled", "METHOD_NOT_ENABLED"),
                 ],
                 STATE,

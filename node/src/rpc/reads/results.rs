@@ -116,6 +116,8 @@ pub(super) struct Status {
     followed: Option<Block>,
     head: Option<Block>,
     lag: Option<U64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    following_stopped: Option<String>,
     #[serde(flatten)]
     counts: Option<Counts>,
 }
@@ -146,8 +148,20 @@ pub(super) struct GroupStatus {
     counted: U64,
     digest: B256,
     joining: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    healing: Option<Healing>,
     late_payloads: U64,
     comparisons: Vec<Comparison>,
+}
+
+/// How the last `coterie_heal` of a group goes or went.
+#[derive(Debug, Serialize)]
+struct Healing {
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Block>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -306,6 +320,7 @@ impl From<NodeStatus> for Status {
             followed: followed.map(Block::from),
             head: head.map(Block::from),
             lag,
+            following_stopped: it.readiness.stopped.map(|it| it.reason),
             counts: it.counts.map(|it| Counts {
                 groups: U64::from(it.groups),
                 joining: U64::from(it.joining),
@@ -332,9 +347,21 @@ impl From<service::GroupStatus> for GroupStatus {
             counted: U64::from(it.counted),
             digest: it.digest,
             joining: it.joining,
+            healing: it.healing.map(Healing::from),
             late_payloads: U64::from(it.late),
             comparisons: it.compared.into_iter().map(Comparison::from).collect(),
         }
+    }
+}
+
+impl From<service::Healing> for Healing {
+    fn from(it: service::Healing) -> Self {
+        let (state, until, reason) = match it {
+            service::Healing::UnderWay => ("under way", None, None),
+            service::Healing::Taken(until) => ("taken", Some(until.into()), None),
+            service::Healing::Failed(reason) => ("failed", None, Some(reason)),
+        };
+        Self { state, until, reason }
     }
 }
 

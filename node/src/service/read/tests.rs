@@ -10,7 +10,7 @@ use futures::poll;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::{
-    super::{Following, ServiceOptions, View, markers::MarkerOptions},
+    super::{Following, FollowingStopped, ServiceOptions, View, markers::MarkerOptions},
     *,
 };
 use crate::{
@@ -139,6 +139,8 @@ pub(in super::super) async fn service_of(
         joining: watch::channel(Vec::new()).1,
         covered: watch::channel(std::collections::HashMap::default()).1,
         unread: Arc::default(),
+        stopped: watch::channel(None).1,
+        healed: watch::Sender::default().subscribe(),
         events: broadcast::channel(1).0,
         requests: mpsc::channel(1).0,
     };
@@ -164,6 +166,20 @@ async fn a_search_of_logs_can_be_ended_between_its_pages() {
         assert!(poll!(&mut search).is_pending());
     }
     assert_eq!(search.await.unwrap().len() as u64, BLOCKS);
+}
+
+#[tokio::test]
+async fn before_the_first_block_it_matters_whether_one_will_come() {
+    let state = State::open(Arc::new(MemoryStore::new()), StateOptions::default()).unwrap();
+    let followed = watch::Sender::new(None);
+    let mut service = service_of(state, &followed, ServiceOptions::default()).await;
+    let tenant = service.default_tenant();
+    let code = service.code(&tenant, GROUP, CONTRACT, BlockId::Latest).await;
+    assert_eq!(code.unwrap(), None);
+    let stopped = FollowingStopped { reason: "another chain".to_owned() };
+    service.view.following.stopped = watch::channel(Some(stopped.clone())).1;
+    let code = service.code(&tenant, GROUP, CONTRACT, BlockId::Latest).await;
+    assert!(matches!(&code, Err(ReadError::FollowingStopped(it)) if *it == stopped), "{code:?}");
 }
 
 #[tokio::test]
