@@ -17,7 +17,8 @@ use crate::store::{Batch, Table};
 const ALTERNATIVES_MAX: usize = 256;
 /// Values that are looked at in one search, about: then others have their turn.
 const STEPS_MAX: usize = 16_384;
-/// Entries read at a time.
+/// Entries read at a time: at first, and in the end.
+const PAGE_FIRST: usize = 4;
 const PAGE: usize = 64;
 
 /// Stands for a value that logs have, in keys of the index.
@@ -150,12 +151,16 @@ fn first_of_all(
     steps: &mut usize,
 ) -> Result<Step, StateError> {
     loop {
-        let before = at;
-        for criterion in &mut *criteria {
+        let (before, mut rarest) = (at, 0);
+        for (place, criterion) in criteria.iter_mut().enumerate() {
             *steps = steps.saturating_sub(criterion.values.len());
             let Some(number) = criterion.seek(at)? else { return Ok(Step::End) };
-            at = number;
+            if number > at {
+                (at, rarest) = (number, place);
+            }
         }
+        // What leads furthest is asked first the next time; then the others only confirm.
+        criteria.swap(0, rarest);
         if at == before {
             return Ok(Step::Found(at));
         }
@@ -172,7 +177,15 @@ struct Criterion<'a> {
 
 impl<'a> Criterion<'a> {
     fn new(state: &'a State, group: GroupId, values: Vec<Short>, to: u64) -> Self {
-        let scan = |value| Scan { state, group, value, to, read: VecDeque::new(), next: Some(0) };
+        let scan = |value| Scan {
+            state,
+            group,
+            value,
+            to,
+            read: VecDeque::new(),
+            next: Some(0),
+            page: PAGE_FIRST,
+        };
         Self { values: values.into_iter().map(scan).collect() }
     }
 
@@ -187,7 +200,7 @@ impl<'a> Criterion<'a> {
     }
 }
 
-/// Blocks that have one value, read page by page.
+/// Blocks that have one value, read page by page where one after the other is asked for.
 struct Scan<'a> {
     state: &'a State,
     group: GroupId,
@@ -196,6 +209,8 @@ struct Scan<'a> {
     read: VecDeque<u64>,
     /// Where the next page begins; `None` after the last.
     next: Option<u64>,
+    /// Entries of the next page: few after a leap, when most may be leapt over.
+    page: usize,
 }
 
 impl Scan<'_> {
@@ -207,14 +222,34 @@ impl Scan<'_> {
         if self.read.is_empty()
             && let Some(next) = self.next
         {
-            let start = schema::log_index_key(self.group, self.value, next.max(at));
-            let end = schema::after(&schema::log_index_key(self.group, self.value, self.to));
-            let entries = self.state.inner.store.range(Table::LogIndex, &start, &end, PAGE)?;
-            let numbers = entries.iter().map(|(key, _)| schema::parse_log_index_number(key));
-            self.read = numbers.collect::<Result<_, _>>()?;
-            let full = entries.len() == PAGE;
-            self.next = self.read.back().filter(|_| full).and_then(|last| last.checked_add(1));
+            if at > next {
+                self.page = PAGE_FIRST;
+                // Whoever leaps asks whether this block has it, too; that costs less than a page.
+                if at <= self.to && self.has(at)? {
+                    self.read.push_back(at);
+                    self.next = at.checked_add(1);
+                    return Ok(Some(at));
+                }
+            }
+            self.read_page(next.max(at))?;
         }
         Ok(self.read.front().copied())
+    }
+
+    fn has(&self, number: u64) -> Result<bool, StateError> {
+        let key = schema::log_index_key(self.group, self.value, number);
+        Ok(self.state.inner.store.get(Table::LogIndex, &key)?.is_some())
+    }
+
+    fn read_page(&mut self, from: u64) -> Result<(), StateError> {
+        let start = schema::log_index_key(self.group, self.value, from);
+        let end = schema::after(&schema::log_index_key(self.group, self.value, self.to));
+        let entries = self.state.inner.store.range(Table::LogIndex, &start, &end, self.page)?;
+        let numbers = entries.iter().map(|(key, _)| schema::parse_log_index_number(key));
+        self.read = numbers.collect::<Result<_, _>>()?;
+        let full = entries.len() == self.page;
+        self.next = self.read.back().filter(|_| full).and_then(|last| last.checked_add(1));
+        self.page = self.page.saturating_mul(4).min(PAGE);
+        Ok(())
     }
 }

@@ -639,7 +639,7 @@ fn a_search_that_finds_nothing_for_long_lets_others_have_their_turn() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     /// Every block that has a log for each of the criteria is found, and no block without any.
     #[test]
