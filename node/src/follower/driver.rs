@@ -92,7 +92,7 @@ impl FollowError {
     fn told(&self) -> FollowingStopped {
         let reason = match self {
             Self::ReorgTooDeep { followed, depth_max } => format!(
-                "the chain has other blocks than those that were followed up to {}: it reorganised deeper than {depth_max} blocks, or it is another chain",
+                "the chain has other blocks than those that were followed up to {}: it reorganised deeper than {depth_max} blocks or than following began, or it is another chain",
                 followed.number
             ),
             Self::State(StateError::Corrupt(_)) => "its private state is corrupt".to_owned(),
@@ -465,8 +465,16 @@ impl Follower {
         }
         // An addition on the branch that was left no longer adds anybody.
         let left = |joining: &Joining| joining.since.number > common.number;
-        for (group, _) in self.joining.extract_if(.., |_, joining| left(joining)) {
-            self.tasks.remove(&group);
+        let gone: Vec<_> = self
+            .joining
+            .extract_if(.., |_, joining| left(joining))
+            .map(|(group, _)| group)
+            .collect();
+        for group in gone {
+            if self.tasks.remove(&group).is_some() {
+                let why = "the chain reorganised: ask again";
+                self.settle_healing(group, Healing::Failed(why.to_owned()));
+            }
         }
         self.publish_joining();
         self.refresh_co_members()?;

@@ -151,10 +151,31 @@ impl Follower {
         });
     }
 
+    /// Tells how healing a group ended, if it was told to heal.
+    pub(super) fn settle_healing(&self, group: GroupId, outcome: Healing) {
+        self.healed.send_if_modified(|healed| match healed.get_mut(&group) {
+            Some(healing @ Healing::UnderWay) => {
+                *healing = outcome;
+                true
+            }
+            Some(Healing::Taken(_) | Healing::Failed(_)) | None => false,
+        });
+    }
+
     pub(super) fn on_request(&mut self, request: TakeOver) -> Result<(), FollowError> {
         let TakeOver { group, giver, added } = request;
         if let Some(task) = self.tasks.get(&group) {
+            let is_heal = added.is_none();
+            if is_heal && task.order.wanted == Wanted::Offered {
+                // An operator may replace what an offer may not.
+                let givers = task.order.givers.lock().iter().cloned().chain(giver).collect();
+                self.begin_heal(group, givers);
+                return Ok(());
+            }
             giver.into_iter().for_each(|giver| task.add(giver));
+            if is_heal {
+                self.note_healing(group, Healing::UnderWay);
+            }
             return Ok(());
         }
         if self.state.followed()?.is_none() {
@@ -184,9 +205,7 @@ impl Follower {
             Ok(taken) => self.installing.push_back(taken),
             Err(error) => {
                 let wanted = self.tasks.remove(&group).map(|task| task.order.wanted);
-                if wanted == Some(Wanted::Healing) {
-                    self.note_healing(group, Healing::Failed(error.told()));
-                }
+                self.settle_healing(group, Healing::Failed(error.told()));
                 if !wanted.is_some_and(|wanted| wanted.is_only_offered(group, &error)) {
                     tracing::error!(%group, %error, "the group's history could not be taken over");
                 }
@@ -214,6 +233,8 @@ impl Follower {
             let group = *group;
             tracing::warn!(%group, "too many groups wait for their history: one is given up");
             self.tasks.remove(&group);
+            let why = "too many groups wait for their history: ask again later";
+            self.settle_healing(group, Healing::Failed(why.to_owned()));
             self.give_up(group)?;
         }
         Ok(())
@@ -256,6 +277,7 @@ impl Follower {
                     tracing::warn!(%group, %error, "a history was not taken over");
                 }
                 self.tasks.remove(&group);
+                self.settle_healing(group, Healing::Failed(error.told()));
                 return self.give_up(group);
             }
         }
@@ -317,10 +339,8 @@ impl Follower {
             replaced => replaced?,
         }
         self.joining = joining;
-        let task = self.tasks.remove(&group);
-        if task.is_some_and(|task| task.order.wanted == Wanted::Healing) {
-            self.note_healing(group, Healing::Taken(taken.history.until));
-        }
+        self.tasks.remove(&group);
+        self.settle_healing(group, Healing::Taken(taken.history.until));
         self.publish_joining();
         self.refresh_co_members()?;
         self.begin_join(group);

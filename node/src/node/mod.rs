@@ -100,7 +100,7 @@ pub enum NodeError {
     },
     /// The state is of a network with another definition.
     #[error(
-        "the private state in this data directory is of another network: of the definition {found}, the one configured is {expected}; start with the definition that the state was made with, or name another node.data_dir"
+        "the private state in this data directory is of another network: of the definition {found}, the one configured is {expected}; start with the definition that the state was made with, name another node.data_dir, or delete the state directory"
     )]
     AnotherNetwork {
         /// Hash of the configured definition.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Refuses state of another network, of another chain, or followed from another block. State that
-/// does not say its network yet is taken to be of this one from now on.
+/// does not say its network yet, or has no groups, is taken to be of this one from now on.
 ///
 /// # Errors
 ///
@@ -26,12 +26,19 @@ pub(super) async fn check(
     chain: &dyn Chain,
     first_block: u64,
 ) -> Result<(), NodeError> {
-    let expected = definition.hash();
-    match state.network()? {
-        Some(found) if found == expected => {}
-        Some(found) => return Err(NodeError::AnotherNetwork { expected, found }),
-        None => state.set_network(expected)?,
+    let (expected, found) = (definition.hash(), state.network()?);
+    if let Some(found) = found.filter(|found| *found != expected && !state.groups().is_empty()) {
+        return Err(NodeError::AnotherNetwork { expected, found });
     }
+    check_chain(state, chain, first_block).await?;
+    // Last: what is refused changes nothing.
+    if found != Some(expected) {
+        state.set_network(expected)?;
+    }
+    Ok(())
+}
+
+async fn check_chain(state: &State, chain: &dyn Chain, first_block: u64) -> Result<(), NodeError> {
     let Some(base) = state.base()? else { return Ok(()) };
     // The genesis block has no markers, so 0 and 1 are the same.
     if base.number != first_block.saturating_sub(1) {
@@ -56,12 +63,17 @@ pub(super) async fn check(
 mod tests {
     use std::sync::Arc;
 
-    use coterie_core::contracts::CODE_HASHES;
+    use alloy_primitives::B256;
+    use coterie_core::{GroupId, contracts::CODE_HASHES};
 
     use super::*;
     use crate::{
-        chain::dev::{DevChain, DevOptions},
-        state::StateOptions,
+        chain::{
+            BlockRef,
+            dev::{DevChain, DevOptions},
+        },
+        executor::GroupFacts,
+        state::{BlockCommit, EMPTY_ROOT, GroupBlock, GroupCommit, StateOptions},
         store::MemoryStore,
     };
 
@@ -74,44 +86,80 @@ mod tests {
         DevChain::new(DevOptions { gas_limit, ..DevOptions::default() })
     }
 
+    /// State in which nothing was followed.
+    fn empty() -> State {
+        State::open(Arc::new(MemoryStore::default()), StateOptions::default()).unwrap()
+    }
+
+    /// State that begins after the chain's first block, with a group in the next.
+    async fn with_group(chain: &DevChain) -> State {
+        let (state, base) = (empty(), chain.head());
+        state.rewind(base).unwrap();
+        let header = chain.block(BlockId::Hash(chain.mine().hash)).await.unwrap().unwrap().header;
+        let block = BlockRef { number: header.number, hash: header.hash };
+        let record = GroupBlock {
+            block,
+            root: EMPTY_ROOT,
+            digest: B256::ZERO,
+            counted: 0,
+            created: block,
+            markers: Vec::new(),
+        };
+        let facts = Arc::new(GroupFacts::before_creation());
+        let group = GroupId(B256::repeat_byte(7));
+        let groups = vec![GroupCommit { group, record, snapshot: None, facts }];
+        let (receipts, decisions, meta) = (Vec::new(), Vec::new(), Vec::new());
+        state.commit(BlockCommit { header, groups, receipts, decisions, meta }).unwrap();
+        state
+    }
+
     #[tokio::test]
     async fn state_is_of_one_network_one_chain_and_one_first_block() {
-        let store = Arc::new(MemoryStore::default());
-        let open = || State::open(Arc::clone(&store) as _, StateOptions::default()).unwrap();
         let (here, elsewhere) = (chain(30_000_000), chain(40_000_000));
         let (ours, theirs) = (definition("ours"), definition("theirs"));
-        check(&open(), &ours, &here, 7).await.unwrap();
-        // Before anything was followed, only the network is settled.
-        check(&open(), &ours, &elsewhere, 0).await.unwrap();
-
         let base = here.head();
-        open().rewind(base).unwrap();
+        let state = with_group(&here).await;
         for first in [0, 1] {
-            check(&open(), &ours, &here, first).await.unwrap();
+            check(&state, &ours, &here, first).await.unwrap();
         }
-        let error = check(&open(), &theirs, &here, 0).await.unwrap_err();
-        let (expected, found) = (theirs.hash(), ours.hash());
+        let error = check(&state, &theirs, &here, 0).await.unwrap_err();
+        let want = (theirs.hash(), ours.hash());
         assert!(
-            matches!(error, NodeError::AnotherNetwork { expected: e, found: f } if (e, f) == (expected, found)),
+            matches!(error, NodeError::AnotherNetwork { expected, found } if (expected, found) == want),
             "{error}"
         );
-        let error = check(&open(), &ours, &here, 2).await.unwrap_err();
+        let error = check(&state, &ours, &here, 2).await.unwrap_err();
         assert!(matches!(error, NodeError::AnotherFirstBlock { expected: 2, found: 1 }), "{error}");
-        let error = check(&open(), &ours, &elsewhere, 0).await.unwrap_err();
+        let error = check(&state, &ours, &elsewhere, 0).await.unwrap_err();
+        let want = (base, elsewhere.genesis_hash());
         assert!(
-            matches!(error, NodeError::AnotherChain { base: b, found } if b == base && found == elsewhere.genesis_hash()),
+            matches!(error, NodeError::AnotherChain { base, found } if (base, found) == want),
             "{error}"
         );
-        // It refused without changing anything.
-        check(&open(), &ours, &here, 0).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_settles_nothing_and_neither_does_state_without_groups() {
+        let (here, elsewhere) = (chain(30_000_000), chain(40_000_000));
+        let (ours, theirs) = (definition("ours"), definition("theirs"));
+        // As an earlier version wrote it: without its network.
+        let state = with_group(&here).await;
+        assert!(check(&state, &theirs, &elsewhere, 0).await.is_err());
+        assert_eq!(state.network().unwrap(), None);
+        check(&state, &ours, &here, 0).await.unwrap();
+        assert_eq!(state.network().unwrap(), Some(ours.hash()));
+
+        let state = empty();
+        for definition in [&theirs, &ours] {
+            check(&state, definition, &here, 0).await.unwrap();
+            assert_eq!(state.network().unwrap(), Some(definition.hash()));
+        }
     }
 
     #[tokio::test]
     async fn a_chain_that_is_not_there_yet_contradicts_nothing() {
-        let state = State::open(Arc::new(MemoryStore::default()), StateOptions::default()).unwrap();
-        let here = chain(30_000_000);
-        let base = here.mine();
-        state.rewind(base).unwrap();
+        let (state, here) = (empty(), chain(30_000_000));
+        state.rewind(here.mine()).unwrap();
         check(&state, &definition("ours"), &chain(30_000_000), 2).await.unwrap();
     }
 }

@@ -65,6 +65,7 @@ impl Service {
         };
         // Whether a group waits for its history is for its members.
         if waits && self.may_see(tenant, group, mined.block)? {
+            self.view.following.check()?;
             return Ok(None);
         }
         let stranger =
@@ -142,7 +143,7 @@ impl Service {
         if tenant.reach == Reach::Node {
             return Ok(true);
         }
-        let Some(decision) = self.view.state.decided(payload)? else { return Ok(false) };
+        let Some(decision) = self.view.decided(payload)? else { return Ok(false) };
         let Some((block, receipt)) = self.stored(decision.marker)? else { return Ok(false) };
         // What decided is never a duplicate itself.
         let again = matches!(receipt.reason, Reason::Duplicate | Reason::Copied);
@@ -183,6 +184,7 @@ impl Service {
             return self.with_transaction(Some(tenant), block, receipt).await.map(Some);
         }
         if self.adds(tenant, &receipt).await? {
+            self.view.following.check()?;
             return Ok(None);
         }
         self.with_transaction(None, block, without_outcome(receipt)).await.map(Some)
@@ -338,7 +340,7 @@ impl Service {
         if !matches!(receipt.reason, Reason::Duplicate | Reason::Copied) {
             return Ok(None);
         }
-        let decision = self.view.state.decided(receipt.payload)?.map(|decision| decision.marker);
+        let decision = self.view.decided(receipt.payload)?.map(|decision| decision.marker);
         let marker = match (decision.or(receipt.decided_by), marker_signer) {
             (None, Some(signer)) => {
                 let first = seen::first(&self.view.state, receipt.payload, signer)?;

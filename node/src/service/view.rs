@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use alloy_primitives::B256;
-use coterie_core::{GroupId, NetworkDefinition};
+use coterie_core::{GroupId, NetworkDefinition, PayloadKey};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use tokio::{runtime::Handle, sync::Semaphore};
@@ -13,7 +13,7 @@ use crate::{
     chain::{BlockId, BlockRef, Chain, ChainError, Header, PublicRead, PublicValue},
     enclave::Enclave,
     executor::{Executor, Fault, GroupFacts, PublicReads},
-    state::{EMPTY_ROOT, GroupBlock, Receipt, Snapshot, State, StateError},
+    state::{Decision, EMPTY_ROOT, GroupBlock, Receipt, Snapshot, State, StateError},
 };
 
 /// Facts of this many states are remembered.
@@ -181,6 +181,13 @@ impl View {
         let found = self.state.receipt(marker)?;
         let head = self.followed();
         Ok(found.filter(|(block, _)| head.is_some_and(|head| block.number <= head.number)))
+    }
+
+    /// Which marker decided a payload, up to the followed head: see [`Self::receipt`].
+    pub(super) fn decided(&self, payload: PayloadKey) -> Result<Option<Decision>, StateError> {
+        let found = self.state.decided(payload)?;
+        let head = self.followed();
+        Ok(found.filter(|it| head.is_some_and(|head| it.block.number <= head.number)))
     }
 
     /// The group's records from block `from` to `to`.

@@ -264,7 +264,7 @@ fn who_heals_is_refused_what_is_in_vain_and_told_how_the_rest_ends() {
         heal(Some(giver.clone())).await.unwrap();
         world.members[1].catch_up().await.unwrap();
         assert_eq!(healing().await, Some(Healing::UnderWay));
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let deadline = std::time::Instant::now() + DEADLINE;
         while healing().await == Some(Healing::UnderWay) {
             assert!(std::time::Instant::now() < deadline, "it does not end");
             world.catch_up().await;

@@ -264,3 +264,26 @@ async fn what_is_committed_and_not_told_as_followed_is_not_answered() {
         assert_eq!(service.receipt(&tenant, marker).await.unwrap().unwrap().marker, marker);
     }
 }
+
+#[tokio::test]
+async fn what_decided_a_copy_is_told_when_its_block_is() {
+    let state = State::open(Arc::new(MemoryStore::new()), StateOptions::default()).unwrap();
+    let (mut copy, mut decider) = (commit(0), commit(1));
+    let (payload, marker) = (decider.receipts[0].payload, decider.receipts[0].marker);
+    decider.decisions.push((payload, 0, marker));
+    copy.receipts[0].payload = payload;
+    copy.receipts[0].reason = Reason::Copied;
+    copy.groups[0].record.markers[0].reason = Reason::Copied;
+    state.commit(copy).unwrap();
+    let followed = watch::Sender::new(state.followed().unwrap());
+    state.commit(decider).unwrap();
+    let service = service_of(state.clone(), &followed, ServiceOptions::default()).await;
+    let tenant = service.default_tenant();
+    let outcome = async || {
+        let receipt = service.receipt(&tenant, B256::ZERO).await.unwrap().unwrap();
+        (receipt.decided_by, receipt.outcome)
+    };
+    assert_eq!(outcome().await, (None, None));
+    followed.send_replace(state.followed().unwrap());
+    assert_eq!(outcome().await, (Some(marker), Some(Reason::Executed)));
+}
