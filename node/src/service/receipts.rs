@@ -121,8 +121,11 @@ impl Service {
             | Reason::Locked
             | Reason::Version => {
                 let Some(group) = receipt.group else { return Ok(false) };
-                // In a group that did not exist yet these are no member's.
-                self.view.state.group_at(group, block.number)?.is_some()
+                // In a group that did not exist yet these are no member's. Mostly this very block has
+                // a record, and reading it costs less than looking for an earlier one.
+                let state = &self.view.state;
+                (state.record(group, block)?.is_some()
+                    || state.group_at(group, block.number)?.is_some())
                     && self.may_see(tenant, receipt.group, block)?
             }
             Reason::Duplicate | Reason::Copied => {

@@ -74,10 +74,25 @@ impl View {
         key: &EnclaveKey,
     ) -> Result<Relation, StateError> {
         let Some(followed) = self.followed() else { return Ok(Relation::Stranger) };
-        Ok(match self.state.membership(group, key, followed.number)? {
-            Membership::Member => Relation::Member,
-            Membership::Removed(block) => Relation::Removed { at: block.number },
-            Membership::Never => Relation::Stranger,
-        })
+        let read = || -> Result<Relation, StateError> {
+            Ok(match self.state.membership(group, key, followed.number)? {
+                Membership::Member => Relation::Member,
+                Membership::Removed(block) => Relation::Removed { at: block.number },
+                Membership::Never => Relation::Stranger,
+            })
+        };
+        // What was followed up to a block is the same until something is rewritten. While the head
+        // is one that the state has just left, it is not what the state has.
+        let Some(epoch) = self.state.epoch() else { return read() };
+        let at = (group, key.clone(), followed.hash, epoch);
+        if let Some(relation) = self.relations.get(&at) {
+            return Ok(relation);
+        }
+        let relation = read()?;
+        let is_of_head = self.state.canonical(followed.number)? == Some(followed.hash);
+        if is_of_head && self.state.epoch() == Some(epoch) {
+            self.relations.insert(at, relation);
+        }
+        Ok(relation)
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use alloy_primitives::B256;
-use coterie_core::{GroupId, NetworkDefinition, PayloadKey};
+use coterie_core::{EnclaveKey, GroupId, NetworkDefinition, PayloadKey, access::Relation};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use tokio::{runtime::Handle, sync::Semaphore};
@@ -18,11 +18,16 @@ use crate::{
 
 /// Facts of this many states are remembered.
 const FACTS_MAX: usize = 4096;
+/// What this many keys are to groups is remembered.
+const RELATIONS_MAX: usize = 16_384;
 /// Executions that run at the same time for callers, at most; further ones wait. Far fewer than there
 /// are threads for what blocks, which following needs too.
 const EXECUTIONS_MAX: usize = 64;
 /// Records read from the store at a time.
 const RECORDS_PAGE: usize = 256;
+
+/// A group, a key, the followed head's hash, and the state's epoch.
+type RelationKey = (GroupId, EnclaveKey, B256, u64);
 
 /// What the use cases read from. Cheap to clone.
 #[derive(Clone)]
@@ -40,6 +45,8 @@ pub struct View {
     /// How far the follower is.
     pub following: Following,
     facts: Arc<Cache<B256, Arc<GroupFacts>>>,
+    /// What keys are to groups at a followed head, in an epoch of the state.
+    pub(super) relations: Arc<Cache<RelationKey, Relation>>,
     /// Places for executions. One that nobody waits for any more still takes its place: it cannot be
     /// stopped.
     executions: Arc<Semaphore>,
@@ -93,6 +100,7 @@ impl View {
             definition,
             following,
             facts: Arc::new(Cache::new(FACTS_MAX)),
+            relations: Arc::new(Cache::new(RELATIONS_MAX)),
             executions: Arc::new(Semaphore::new(EXECUTIONS_MAX)),
         }
     }

@@ -5,7 +5,7 @@ use std::{pin::pin, sync::Arc};
 use alloy_primitives::LogData;
 use async_trait::async_trait;
 use axum::{Router, routing::post};
-use coterie_core::{NetworkDefinition, PayloadKey, contracts::CODE_HASHES};
+use coterie_core::{NetworkDefinition, PayloadKey, access::Relation, contracts::CODE_HASHES};
 use futures::poll;
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -286,4 +286,37 @@ async fn what_decided_a_copy_is_told_when_its_block_is() {
     assert_eq!(outcome().await, (None, None));
     followed.send_replace(state.followed().unwrap());
     assert_eq!(outcome().await, (Some(marker), Some(Reason::Executed)));
+}
+
+#[tokio::test]
+async fn what_a_key_is_to_a_group_is_not_remembered_of_a_head_that_was_left() {
+    let state = State::open(Arc::new(MemoryStore::new()), StateOptions::default()).unwrap();
+    let followed = watch::Sender::new(None);
+    let service = service_of(state.clone(), &followed, ServiceOptions::default()).await;
+    let tenant = Tenant::holder(service.default_tenant().key);
+    let added = || {
+        let mut commit = commit(1);
+        let members = vec![tenant.key.clone()];
+        commit.groups[0].facts = Arc::new(GroupFacts { members, ..GroupFacts::before_creation() });
+        commit
+    };
+    let relation = || service.view.relation(GROUP, &tenant.key).unwrap();
+    state.commit(commit(0)).unwrap();
+    state.commit(added()).unwrap();
+    followed.send_replace(state.followed().unwrap());
+    for _ in 0..2 {
+        assert_eq!(relation(), Relation::Member);
+    }
+    // The state has left the block, and it is not told yet; then the chain comes back to it.
+    let before = BlockRef { number: 0, hash: header(0).hash };
+    state.rewind(before).unwrap();
+    for _ in 0..2 {
+        assert_eq!(relation(), Relation::Stranger);
+    }
+    state.commit(added()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(relation(), Relation::Member);
+    }
+    followed.send_replace(Some(before));
+    assert_eq!(relation(), Relation::Stranger);
 }
