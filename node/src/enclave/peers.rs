@@ -24,8 +24,8 @@ const FAILURES_MAX: u32 = 20;
 pub(super) const URL_BYTES_MAX: usize = 256;
 /// First wait after a failure; doubles up to the interval.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
-/// Failures in a row, about 4 s of them at first, after which the operator is told that a peer is
-/// not reached: one that restarts is not worth a warning.
+/// Failures in a row, some 20 s of them as announcements go by default, after which the operator is
+/// told that a peer is not reached: one that restarts is not worth a warning.
 const FAILURES_TOLD: u32 = 5;
 
 /// What was learned by meeting a peer.

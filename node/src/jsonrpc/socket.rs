@@ -12,7 +12,11 @@ use std::{
     time::Duration,
 };
 
-use axum::extract::ws::{Message, WebSocket};
+use axum::{
+    extract::ws::{Message, WebSocket},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use bytes::Bytes;
 use futures::{
     SinkExt, StreamExt,
@@ -108,6 +112,13 @@ pub enum NoPlace {
     /// The server stops.
     #[error("this server is stopping: connect again when it is back")]
     Stopping,
+}
+
+/// The answer in place of a connection: 503, with the reason.
+impl IntoResponse for NoPlace {
+    fn into_response(self) -> Response {
+        (StatusCode::SERVICE_UNAVAILABLE, self.to_string()).into_response()
+    }
 }
 
 /// The place of a connection among those that there may be.

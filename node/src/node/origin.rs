@@ -2,8 +2,7 @@
 //!
 //! State is derived from the definition, the chain and the payloads. With another definition every
 //! later root would differ from the other members'; on another chain nothing would fit. So a node
-//! does not start on state of elsewhere. Payloads are not looked at: they name their network
-//! themselves.
+//! does not start on state of elsewhere. The payload file is not looked at.
 
 use coterie_core::NetworkDefinition;
 

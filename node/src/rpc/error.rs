@@ -10,7 +10,7 @@
 use alloy_primitives::Bytes;
 use alloy_sol_types::{Revert, SolError};
 use axum::http::StatusCode;
-use coterie_core::InvalidGroupId;
+use coterie_core::{EnclaveKey, GroupId, InvalidGroupId};
 use jsonrpsee_types::{
     ErrorObjectOwned,
     error::{
@@ -47,7 +47,6 @@ const INVALID: &str = "Invalid Request";
 const ENCLAVE_FAILED: &str = "Error communicating with enclave";
 const UNDECODABLE: &str = "Unable to decode the private signed raw transaction";
 const NO_GROUP: &str = "Flexible Privacy group does not exist.";
-const UNKNOWN_TO_MEMBER: &str = "Flexible Privacy group is unknown to a member.";
 const NOT_PRIVATE_FROM: &str = "Private from does not match enclave public key";
 const NO_CHAIN: &str = "The chain is not available";
 const NO_NONCE: &str = "Unable to determine nonce for account in group.";
@@ -278,15 +277,7 @@ pub fn send(cause: &SendError) -> ErrorObjectOwned {
             };
             object(PRIVACY, "Flexible Privacy group already exists.", &extra)
         }
-        SendError::GroupUnknownToMember { group, key } => {
-            let extra = Data {
-                detail: Some(cause.to_string()),
-                privacy_group_id: Some(group.to_base64()),
-                enclave_key: Some(key.to_base64()),
-                ..data("GROUP_UNKNOWN_TO_MEMBER")
-            };
-            object(PRIVACY, UNKNOWN_TO_MEMBER, &extra)
-        }
+        SendError::GroupUnknownToMember { group, key } => unknown_to_member(*group, key, cause),
         SendError::Joining(_) => detailed(-32008, SYNCING, "JOINING"),
         SendError::InvalidMembers { .. } => detailed(PRIVACY, UNDECODABLE, "INVALID_MEMBERS"),
         SendError::TooManyMembers { .. } => {
@@ -518,15 +509,7 @@ pub fn heal(cause: &HealError) -> ErrorObjectOwned {
             let message = parameter_message(Parameter::PrivateFrom);
             detailed(INVALID_PARAMS_CODE, message, "INVALID_PARAMS")
         }
-        HealError::GroupUnknownToGiver { group, key } => {
-            let extra = Data {
-                detail: Some(cause.to_string()),
-                privacy_group_id: Some(group.to_base64()),
-                enclave_key: Some(key.to_base64()),
-                ..data("GROUP_UNKNOWN_TO_MEMBER")
-            };
-            object(PRIVACY, UNKNOWN_TO_MEMBER, &extra)
-        }
+        HealError::GroupUnknownToGiver { group, key } => unknown_to_member(*group, key, cause),
         HealError::Ask(cause) => ask(cause),
         HealError::FollowingStopped(_) => detailed(-32008, SYNCING, "FOLLOWING_STOPPED"),
         HealError::Stopping => detailed(INTERNAL_ERROR_CODE, INTERNAL, "STOPPING"),
@@ -573,6 +556,17 @@ pub fn forwarded(cause: &ChainError) -> ErrorObjectOwned {
 }
 
 /// The chain failed in an operation of ours.
+/// The node of a member's key, which has to know the group, does not.
+fn unknown_to_member(group: GroupId, key: &EnclaveKey, cause: &impl ToString) -> ErrorObjectOwned {
+    let extra = Data {
+        detail: Some(cause.to_string()),
+        privacy_group_id: Some(group.to_base64()),
+        enclave_key: Some(key.to_base64()),
+        ..data("GROUP_UNKNOWN_TO_MEMBER")
+    };
+    object(PRIVACY, "Flexible Privacy group is unknown to a member.", &extra)
+}
+
 fn chain_internal(cause: &ChainError) -> ErrorObjectOwned {
     error(INTERNAL_ERROR_CODE, INTERNAL, chain_code(cause), Some(cause.to_string()))
 }
@@ -619,7 +613,6 @@ fn object(number: i32, message: &str, data: &Data) -> ErrorObjectOwned {
 #[cfg(test)]
 mod tests {
     use alloy_primitives::{B256, bytes};
-    use coterie_core::{EnclaveKey, GroupId};
     use serde_json::{Value, json};
 
     use super::*;

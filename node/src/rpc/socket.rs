@@ -10,7 +10,7 @@ use axum::{
         State,
         ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 use serde_json::value::RawValue;
@@ -52,7 +52,7 @@ pub(super) async fn open(
     };
     let place = match server.sockets.place() {
         Ok(place) => place,
-        Err(none) => return (StatusCode::SERVICE_UNAVAILABLE, none.to_string()).into_response(),
+        Err(none) => return none.into_response(),
     };
     let (sockets, limits) = (server.sockets.clone(), server.limits);
     let session = Arc::new(Session { caller, server });

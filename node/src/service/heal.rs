@@ -1,9 +1,9 @@
 //! Taking a group's history over again, when an operator asks for it.
 //!
 //! Refuses before it begins what cannot succeed: a giver whose node is not reached, or says that it
-//! does not know the group. It does not ask for membership as it is known here: that may be what is broken,
-//! and the giver's node may have the group by another of its keys. What the history is worth is the
-//! follower's to judge.
+//! does not know the group. It does not ask for membership as it is known here: that may be what is
+//! broken, and the giver's node may have the group by another of its keys. What the history is worth
+//! is the follower's to judge.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,8 @@ impl Service {
         self.view.following.requests.send(request).await.map_err(|_| HealError::Stopping)
     }
 
-    /// Asks a giver's node whether it knows the group.
+    /// Refuses a giver that is this node, or whose node does not know the group. One that is no
+    /// member as this node knows the group is warned of only.
     async fn check_giver(&self, group: GroupId, giver: &EnclaveKey) -> Result<(), HealError> {
         if self.view.enclave.holds(giver) {
             return Err(HealError::OwnKey(giver.clone()));

@@ -42,14 +42,12 @@ impl Service {
         // Read before the receipt is looked for: a history that is taken over in between must not
         // look as if the payload had come too late.
         let joining = self.view.following.joining.borrow().clone();
-        let head = self.view.followed();
+        let told = self.view.is_followed(mined.block.number);
         if let Some((block, receipt)) = self.stored(marker)? {
             return self.shown(tenant, block, receipt).await;
         }
         // Not there yet, or on another branch: nothing was decided.
-        let followed = head.is_some_and(|head| mined.block.number <= head.number)
-            && self.view.state.canonical(mined.block.number)? == Some(mined.block.hash);
-        if !followed {
+        if !told || self.view.state.canonical(mined.block.number)? != Some(mined.block.hash) {
             self.view.following.check()?;
             return Ok(None);
         }

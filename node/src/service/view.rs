@@ -110,6 +110,11 @@ impl View {
         *self.following.followed.borrow()
     }
 
+    /// Whether blocks up to this number are followed, and told as such.
+    pub(super) fn is_followed(&self, number: u64) -> bool {
+        self.followed().is_some_and(|head| number <= head.number)
+    }
+
     /// Whether the group waits for its history.
     pub fn is_joining(&self, group: GroupId) -> bool {
         self.following.joining.borrow().binary_search(&group).is_ok()
@@ -187,15 +192,12 @@ impl View {
     /// yet is not there: members are judged as of the head, and would be judged too early.
     pub(super) fn receipt(&self, marker: B256) -> Result<Option<(BlockRef, Receipt)>, StateError> {
         let found = self.state.receipt(marker)?;
-        let head = self.followed();
-        Ok(found.filter(|(block, _)| head.is_some_and(|head| block.number <= head.number)))
+        Ok(found.filter(|(block, _)| self.is_followed(block.number)))
     }
 
     /// Which marker decided a payload, up to the followed head: see [`Self::receipt`].
     pub(super) fn decided(&self, payload: PayloadKey) -> Result<Option<Decision>, StateError> {
-        let found = self.state.decided(payload)?;
-        let head = self.followed();
-        Ok(found.filter(|it| head.is_some_and(|head| it.block.number <= head.number)))
+        Ok(self.state.decided(payload)?.filter(|it| self.is_followed(it.block.number)))
     }
 
     /// The group's records from block `from` to `to`.

@@ -8,7 +8,6 @@ use axum::{
     Router,
     body::Body,
     extract::{State, ws::WebSocketUpgrade},
-    http::StatusCode,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -105,7 +104,7 @@ async fn open(
     let limits = Limits::default();
     let place = match sockets.place() {
         Ok(place) => place,
-        Err(none) => return (StatusCode::SERVICE_UNAVAILABLE, none.to_string()).into_response(),
+        Err(none) => return none.into_response(),
     };
     upgrade
         .max_message_size(limits.body_bytes_max)

@@ -76,7 +76,7 @@ async fn server(limits: SocketLimits) -> Server {
     let open = move |upgrade: WebSocketUpgrade| async move {
         let place = match serving.place() {
             Ok(place) => place,
-            Err(none) => return none.to_string().into_response(),
+            Err(none) => return none.into_response(),
         };
         upgrade
             .max_message_size(calls.body_bytes_max)

@@ -94,6 +94,9 @@ const COUNT: &[Failure] = &[
     failure(-50100, NO_NONCE, "STORE_FAILED"),
 ];
 
+const UNKNOWN_TO_MEMBER: Failure =
+    failure(-50100, "Flexible Privacy group is unknown to a member.", "GROUP_UNKNOWN_TO_MEMBER");
+
 /// How sending fails before anything goes out.
 const SEND: &[Failure] = &[
     failure(-32602, "Invalid transaction params (missing or incorrect)", "INVALID_PARAMS"),
@@ -112,7 +115,7 @@ const SEND: &[Failure] = &[
     failure(-32001, "Nonce too low", "NONCE_TOO_LOW"),
     failure(-50100, "Flexible Privacy group does not exist.", "GROUP_UNKNOWN"),
     failure(-50100, "Flexible Privacy group already exists.", "GROUP_EXISTS"),
-    failure(-50100, "Flexible Privacy group is unknown to a member.", "GROUP_UNKNOWN_TO_MEMBER"),
+    UNKNOWN_TO_MEMBER,
     failure(-50100, "Too many members for a privacy group.", "TOO_MANY_MEMBERS"),
     failure(-50100, "Network definition differs.", "DEFINITION_DIFFERS"),
     failure(-50100, ENCLAVE, "NOT_OUR_KEY"),
@@ -519,11 +522,7 @@ pub(super) const DOCS: &[Described] = &[
                     failure(-32602, "Invalid private from params", "INVALID_PARAMS"),
                     failure(-32603, INTERNAL, "STOPPING"),
                     failure(-50100, NO_GROUP, "NOBODY_TO_ASK"),
-                    failure(
-                        -50100,
-                        "Flexible Privacy group is unknown to a member.",
-                        "GROUP_UNKNOWN_TO_MEMBER",
-                    ),
+                    UNKNOWN_TO_MEMBER,
                     failure(-50200, NOT_FOUND_KEY, "RECIPIENT_UNKNOWN"),
                     failure(-50200, NOT_PUSHED, "RECIPIENT_FAILED"),
                     failure(-50200, NOT_PUSHED, "RECIPIENT_REFUSED"),
